@@ -1,0 +1,1 @@
+"""The rules and the product catalogue that come with llmscan."""

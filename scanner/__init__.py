@@ -1,0 +1,1 @@
+"""Find what is misconfigured in self-hosted language model deployments."""

@@ -1,0 +1,1 @@
+"""Collectors: one module a source, each turning what it reads into stacks."""

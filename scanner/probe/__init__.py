@@ -1,0 +1,1 @@
+"""Probes: what a live endpoint answers to harmless requests."""
