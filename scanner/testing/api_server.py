@@ -39,11 +39,15 @@ _REASONS |= {410: "Expired", 429: "TooManyRequests", 500: "InternalError", 503: 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request that the server got. `path` has no query; `query` holds the first value of each parameter."""
+    """One request that the server got. `path` has no query; `query` holds the first value of each parameter.
+
+    Two requests are equal whatever their credentials.
+    """
 
     method: str
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
+    authorization: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +135,11 @@ class ApiServer:
         written.write_text(json.dumps(self.kubeconfig(context), indent=2), encoding="utf-8")
         return written
 
-    def answer(self, request: Request, authorization: str, body: bytes) -> tuple[_Answer, Fault]:
+    def answer(self, request: Request, body: bytes) -> tuple[_Answer, Fault]:
         """What a request gets, and what happens to it on the way."""
         self._requests.append(request)
         fault = self._faults.strike(request.path, "continue" in request.query)
-        if self._token is not None and authorization != f"Bearer {self._token}":
+        if self._token is not None and request.authorization != f"Bearer {self._token}":
             return _status(401, "Unauthorized"), fault
         if fault.status:
             return self._spoilt(request, fault), fault
@@ -268,8 +272,8 @@ def _handler_of(server: ApiServer) -> type[BaseRequestHandler]:
             parts = urlsplit(self.path)
             query = {name: values[0] for name, values in parse_qs(parts.query).items()}
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            request = Request(self.command, parts.path, query)
-            answer, fault = server.answer(request, self.headers.get("Authorization", ""), body)
+            request = Request(self.command, parts.path, query, self.headers.get("Authorization", ""))
+            answer, fault = server.answer(request, body)
             sleep(fault.delay)
             self._send(answer, fault)
 
