@@ -55,7 +55,8 @@ class ApiClient:
         from kubernetes.client.rest import RESTClientObject
 
         configuration = login.configuration
-        configuration.connection_pool_maxsize = WORKERS
+        # Each worker may have the next page of its list on the way.
+        configuration.connection_pool_maxsize = 2 * WORKERS
         self.context = login.context
         self.host: str = configuration.host.rstrip("/")
         self._pool = RESTClientObject(configuration).pool_manager
@@ -147,7 +148,7 @@ class ApiClient:
 
     def _send(
         self, method: str, path: str, body: bytes | None, timeouts: tuple[float, float], headers: Mapping[str, str]
-    ) -> Any:  # noqa: ANN401 - urllib3's response; importing the type here would cost every start
+    ) -> Any:
         from urllib3 import Timeout
 
         return _reading(
@@ -174,7 +175,7 @@ def _parsed(content: bytes) -> Json:
     return document
 
 
-def _reading(exchange: Any) -> Any:  # noqa: ANN401 - any call into urllib3
+def _reading(exchange: Any) -> Any:
     """Calls into urllib3 and says in the user's words what went wrong there. Raises ApiFailure."""
     from urllib3 import exceptions as trouble
 

@@ -141,7 +141,7 @@ def _from_files(paths: list[Path], options: ClusterOptions) -> Login:
     return Login(chosen, str(place.get("namespace") or "default"), configuration)
 
 
-def _untyped(module: str) -> Any:  # noqa: ANN401 - these modules of the client carry no types
+def _untyped(module: str) -> Any:
     return import_module(module)
 
 
@@ -156,7 +156,7 @@ def _current_context(paths: list[Path]) -> str | None:
     return None
 
 
-def _named(rows: list[Any], name: object) -> Any:  # noqa: ANN401 - the client's ConfigNode, which has no types
+def _named(rows: list[Any], name: object) -> Any:
     return next((row for row in rows if row.value["name"] == name), None)
 
 
@@ -188,7 +188,7 @@ def _provided(provider: Mapping[str, Any]) -> dict[str, str]:
     return {"token": str(token)}
 
 
-def _choose_proxy(configuration: Any, cluster: Any) -> None:  # noqa: ANN401 - the client's own types
+def _choose_proxy(configuration: Any, cluster: Any) -> None:
     """A proxy-url of the kubeconfig holds without exceptions, one of the environment not for this machine itself."""
     if cluster and (cluster.value.get("cluster") or {}).get("proxy-url"):
         configuration.no_proxy = None

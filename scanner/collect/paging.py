@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from llmscan.collect.api_client import ApiClient, ApiFailure
 
 Json = dict[str, Any]
 
+# A cluster has thousands of these that are nearly alike. Their fields have fixed types, so that equal means alike.
+_TYPED = frozenset({"Pod", "ReplicaSet"})
 PAGE = 500
 RESTARTS = 3
 _COPIES = (
@@ -34,18 +37,27 @@ def list_all(client: ApiClient, path: str, api_version: str, kind: str) -> list[
 
 
 def _all_pages(client: ApiClient, path: str, api_version: str, kind: str) -> list[Json]:
+    """The next page is on its way while this one is worked on: most of the time goes by in the server."""
     found: list[Json] = []
-    query: dict[str, str | int] = {"limit": PAGE}
-    while True:
-        page = client.get(path, query)
-        items = page.get("items")
-        if not isinstance(items, list):
-            raise ApiFailure("answered with a body that is no list")
-        found += [slim(item, api_version, kind) for item in items]
-        token = (page.get("metadata") or {}).get("continue")
-        if not token:
-            return found
-        query["continue"] = token
+    with ThreadPoolExecutor(1) as ahead:
+        page = client.get(path, {"limit": PAGE})
+        while True:
+            token = (page.get("metadata") or {}).get("continue")
+            following = ahead.submit(client.get, path, {"limit": PAGE, "continue": token}) if token else None
+            _take(found, page.get("items"), api_version, kind)
+            if following is None:
+                return found
+            page = following.result()
+
+
+def _take(found: list[Json], items: object, api_version: str, kind: str) -> None:
+    if not isinstance(items, list):
+        raise ApiFailure("answered with a body that is no list")
+    for item in items:
+        slim(item, api_version, kind)
+        if found and kind in _TYPED:
+            share(item, found[-1])
+        found.append(item)
 
 
 def slim(item: Json, api_version: str, kind: str) -> Json:
@@ -60,3 +72,21 @@ def slim(item: Json, api_version: str, kind: str) -> Json:
         annotations.pop(copy, None)
     item["apiVersion"], item["kind"] = api_version, kind
     return item
+
+
+def share(mine: Any, other: Any) -> None:
+    """Take from a neighbour whatever part of it is equal: replicas then cost a tenth of the memory.
+
+    What is shared belongs to several objects, so nothing of a listing may be changed in place.
+    """
+    if isinstance(mine, dict) and isinstance(other, dict):
+        pairs = [(key, value, other[key]) for key, value in mine.items() if key in other]
+    elif isinstance(mine, list) and isinstance(other, list):
+        pairs = [(index, *values) for index, values in enumerate(zip(mine, other, strict=False))]
+    else:
+        return
+    for key, value, theirs in pairs:
+        if value == theirs:
+            mine[key] = theirs
+        elif isinstance(value, dict | list):
+            share(value, theirs)
