@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
+import ssl
 import stat
+import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -545,3 +550,82 @@ def test_the_proxy_of_the_kubeconfig_is_used_and_that_of_the_environment_not_for
         assert connect(ClusterOptions(kubeconfig=direct)).name == "here"
         behind = kubeconfig_for("http://cluster.invalid", cluster={"proxy-url": server.url})
         assert connect(ClusterOptions(kubeconfig=written(tmp_path, behind))).name == "here"
+
+
+# TLS
+
+
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """Files of a certificate authority, and of a key pair that it signed for 127.0.0.1 and for clients alike."""
+
+    authority: Path
+    certificate: Path
+    key: Path
+
+    def server_context(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate, self.key)
+        context.load_verify_locations(self.authority)
+        context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    if not shutil.which("openssl"):
+        pytest.skip("openssl is not on PATH")
+    folder = tmp_path_factory.mktemp("tls")
+
+    def openssl(*arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+    pair = ["-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
+    openssl("req", "-x509", *pair, "-subj", "/CN=test-ca", "-keyout", "ca.key", "-out", "ca.crt")
+    openssl("req", *pair[:3], "-subj", "/CN=anyone", "-keyout", "tls.key", "-out", "tls.csr")
+    signing = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names"]
+    openssl("x509", "-req", "-in", "tls.csr", *signing, "-out", "tls.crt")
+    return Certificates(folder / "ca.crt", folder / "tls.crt", folder / "tls.key")
+
+
+def encoded(path: Path) -> str:
+    return b64encode(path.read_bytes()).decode()
+
+
+@pytest.mark.parametrize("inline", [True, False])
+def test_client_certificates_are_presented(tmp_path: Path, certificates: Certificates, inline: bool) -> None:
+    """Certificates in the kubeconfig or in files beside it open a server that asks for them."""
+    user: Json = {"client-certificate": str(certificates.certificate), "client-key": str(certificates.key)}
+    if inline:
+        user = {
+            "client-certificate-data": encoded(certificates.certificate),
+            "client-key-data": encoded(certificates.key),
+        }
+    with ApiServer(OBJECTS, tls=certificates.server_context()) as server:
+        config = kubeconfig_for(server.url, user, {"certificate-authority": str(certificates.authority)})
+        assert connect(ClusterOptions(("ai",), kubeconfig=written(tmp_path, config))).list().gaps == ()
+
+
+def test_a_credential_plugin_may_give_a_client_certificate(tmp_path: Path, certificates: Certificates) -> None:
+    """A certificate and its key from a plugin are presented like those of the kubeconfig."""
+    script = f"""
+import json, pathlib
+files = {{"clientCertificateData": {str(certificates.certificate)!r}, "clientKeyData": {str(certificates.key)!r}}}
+status = {{field: pathlib.Path(path).read_text() for field, path in files.items()}}
+print(json.dumps({{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": status}}))
+"""
+    with ApiServer(OBJECTS, tls=certificates.server_context()) as server:
+        authority = {"certificate-authority-data": encoded(certificates.authority)}
+        config = kubeconfig_for(server.url, plugin(tmp_path, script), authority)
+        assert connect(ClusterOptions(kubeconfig=written(tmp_path, config))).name == "here"
+
+
+def test_a_server_that_cannot_be_trusted_is_one_sentence(tmp_path: Path, certificates: Certificates) -> None:
+    """A certificate of an unknown authority is refused, with the reason."""
+    with ApiServer(OBJECTS, tls=certificates.server_context()) as server:
+        config = written(tmp_path, kubeconfig_for(server.url))
+        with pytest.raises(TargetUnreachable, match=r"cannot be trusted: .*certificate") as raised:
+            connect(ClusterOptions(kubeconfig=config))
+    assert "\n" not in str(raised.value)
+    assert str(raised.value).startswith(f"The API server at {server.url} cannot be reached")

@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socket import SHUT_RDWR, socket
 from socketserver import BaseRequestHandler, TCPServer, ThreadingMixIn
+from ssl import SSLContext
 from sys import exc_info
 from threading import Lock, Thread
 from time import sleep
@@ -75,6 +76,7 @@ class ApiServer:
     token: asked of every request as `Authorization: Bearer`; without it nobody is asked.
     faults: what goes wrong, see llmscan.testing.faults.
     plurals: the plural of a custom kind where it is irregular.
+    tls: speak HTTPS as this context says, which may also ask for client certificates.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class ApiServer:
         faults: Iterable[Fault] = (),
         plurals: Mapping[str, str] | None = None,
         port: int = 0,
+        tls: SSLContext | None = None,
     ) -> None:
         self._store = ObjectStore(objects, plurals or {})
         self._page_size_cap = page_size_cap
@@ -93,6 +96,12 @@ class ApiServer:
         self._faults = FaultPlan(faults)
         self._requests: list[Request] = []
         self._listener = _Listener(("127.0.0.1", port), _handler_of(self))
+        self._scheme = "https" if tls else "http"
+        if tls:
+            # The handshake is left to the thread of each connection: a client that is slow at it holds up nobody else.
+            self._listener.socket = tls.wrap_socket(
+                self._listener.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._thread = Thread(target=self._listener.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 
     def __enter__(self) -> ApiServer:
@@ -109,8 +118,8 @@ class ApiServer:
 
     @property
     def url(self) -> str:
-        """http://127.0.0.1:PORT"""
-        return f"http://127.0.0.1:{self._listener.server_address[1]}"
+        """http://127.0.0.1:PORT, or https."""
+        return f"{self._scheme}://127.0.0.1:{self._listener.server_address[1]}"
 
     @property
     def requests(self) -> tuple[Request, ...]:
