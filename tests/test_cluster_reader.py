@@ -462,7 +462,7 @@ def test_static_credentials_are_sent(tmp_path: Path, user: Json, expected: str) 
     (tmp_path / "token").write_text("t0ken\n")
     with ApiServer(OBJECTS) as server:
         connect(ClusterOptions(kubeconfig=written(tmp_path, kubeconfig_for(server.url, user))))
-        assert [request.authorization for request in server.requests] == [expected]
+        assert [request.headers["Authorization"] for request in server.requests] == [expected]
 
 
 def plugin(folder: Path, script: str, **settings: object) -> Json:
@@ -550,6 +550,35 @@ def test_the_proxy_of_the_kubeconfig_is_used_and_that_of_the_environment_not_for
         assert connect(ClusterOptions(kubeconfig=direct)).name == "here"
         behind = kubeconfig_for("http://cluster.invalid", cluster={"proxy-url": server.url})
         assert connect(ClusterOptions(kubeconfig=written(tmp_path, behind))).name == "here"
+
+
+def test_acts_as_whom_the_kubeconfig_says(tmp_path: Path) -> None:
+    """Impersonation is asked of the server, since without it the scan would see more than was meant."""
+    user = {"token": "t0ken", "as": "auditor", "as-groups": ["readers", "guests"]}
+    with ApiServer(OBJECTS) as server:
+        connect(ClusterOptions(kubeconfig=written(tmp_path, kubeconfig_for(server.url, user))))
+        (request,) = server.requests
+    assert request.headers["Impersonate-User"] == "auditor"
+    assert request.headers.get_all("Impersonate-Group") == ["readers", "guests"]
+
+
+def test_a_kubeconfig_may_trust_any_server(tmp_path: Path, certificates: Certificates) -> None:
+    """insecure-skip-tls-verify is honoured, without a warning for every request."""
+    context = certificates.server_context()
+    context.verify_mode = ssl.CERT_NONE
+    with ApiServer(OBJECTS, tls=context) as server:
+        config = kubeconfig_for(server.url, cluster={"insecure-skip-tls-verify": True})
+        assert connect(ClusterOptions(("ai",), kubeconfig=written(tmp_path, config))).list().gaps == ()
+
+
+def test_an_access_check_that_gets_no_answer_is_one_sentence(tmp_path: Path) -> None:
+    """A server that answers no access review is said, rather than taken for one that forbids everything."""
+    with (
+        ApiServer(OBJECTS, faults=[forbidden("*/selfsubjectaccessreviews")]) as server,
+        pytest.raises(TargetUnreachable) as raised,
+    ):
+        join(server, tmp_path, "ai").check_access()
+    assert str(raised.value) == "The API server does not say what is allowed: it answered 403."
 
 
 # TLS

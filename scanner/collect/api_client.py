@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from threading import Lock, Thread
-from time import monotonic, sleep, time
+from threading import Event, Lock, Thread
+from time import monotonic, time
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -20,7 +20,7 @@ CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 30.0
 REACH_TIMEOUT = 9.0
 PATIENCE = 30.0
-SHARED_PATIENCE = 120.0
+SHARED_PATIENCE = 60.0
 WORKERS = 6
 _PASSING = frozenset({429, 500, 502, 503, 504})
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -53,6 +53,8 @@ class ApiClient:
 
     def __init__(self, login: Login) -> None:
         from kubernetes.client.rest import RESTClientObject
+        from urllib3 import HTTPHeaderDict, disable_warnings
+        from urllib3.exceptions import InsecureRequestWarning
 
         configuration = login.configuration
         # Each worker may have the next page of its list on the way.
@@ -60,19 +62,28 @@ class ApiClient:
         self.context = login.context
         self.host: str = configuration.host.rstrip("/")
         self._pool = RESTClientObject(configuration).pool_manager
-        self._headers = {"Accept": "application/json", "User-Agent": f"llmscan/{__version__}"}
+        if not configuration.verify_ssl:
+            # The kubeconfig says so itself; once for each request would be noise.
+            disable_warnings(InsecureRequestWarning)
+        self._headers = HTTPHeaderDict(login.headers)
+        self._headers.extend({"Accept": "application/json", "User-Agent": f"llmscan/{__version__}"})
         # Releases of the client differ in the name of the key; there is never more than one.
         credential = next(iter(configuration.api_key.values()), "").strip()
         if credential:
             self._headers["Authorization"] = credential
         self._lock = Lock()
         self._waited = 0.0
+        self._stopped = Event()
 
     @property
     def place(self) -> str:
         """The server's address without path and credentials, for messages."""
         parts = urlsplit(self.host)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+    def stop(self) -> None:
+        """Give up waiting for a busy server, in all threads."""
+        self._stopped.set()
 
     def reach(self) -> None:
         """Raises TargetUnreachable, within ten seconds, unless the server answers and accepts the credentials."""
@@ -114,17 +125,18 @@ class ApiClient:
             response.close()
 
     def _patiently(self, method: str, path: str, document: Json | None) -> Json:
-        """Tries again for half a minute; all threads together wait no longer than two, however many lists fail."""
+        """Tries again for half a minute; all threads together wait no longer than a whole one, however many lists fail."""
         start, pause = monotonic(), 0.5
         while True:
             try:
                 return self._once(method, path, document, (CONNECT_TIMEOUT, READ_TIMEOUT))
             except ApiFailure as failure:
-                wait = pause if failure.retry_after is None else failure.retry_after
+                wait = max(pause, failure.retry_after or 0.0)
                 passing = failure.status is None or failure.status in _PASSING
                 if not passing or monotonic() + wait - start > PATIENCE or not self._may_wait(wait):
                     raise
-            sleep(wait)
+            if self._stopped.wait(wait):
+                raise ApiFailure("was not waited for")
             pause = min(pause * 2, 8.0)
 
     def _may_wait(self, seconds: float) -> bool:
@@ -156,7 +168,7 @@ class ApiClient:
                 method,
                 self.host + path,
                 body=body,
-                headers=self._headers | dict(headers),
+                headers=self._headers | headers,
                 timeout=Timeout(connect=timeouts[0], read=timeouts[1]),
                 retries=False,
                 redirect=False,

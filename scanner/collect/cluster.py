@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,7 +80,7 @@ class Cluster:
 
     def list(self) -> Listing:
         """Read every resource type that a scan looks at, several at a time."""
-        with ThreadPoolExecutor(WORKERS) as pool:
+        with self._workers() as pool:
             resources, gaps = self._resources()
             parts = list(pool.map(lambda row: self._part(*row), self._wanted(resources)))
             parts += self._inside(pool, parts)
@@ -87,9 +88,12 @@ class Cluster:
         return Listing(_by_kind(parts, owners), (*gaps, *self._gaps(parts), *_owner_gaps(owners)))
 
     def check_access(self) -> tuple[Access, ...]:
-        """Ask the API server whether the caller may list each resource type that a scan reads."""
-        resources, _ = self._resources()
-        with ThreadPoolExecutor(WORKERS) as pool:
+        """Ask the API server whether the caller may list each resource type that a scan reads.
+
+        Raises TargetUnreachable when it does not answer that.
+        """
+        with self._workers() as pool:
+            resources, _ = self._resources()
             found = list(pool.map(lambda row: self._access(*row), self._wanted(resources)))
             denied = {(row.group, row.resource) for row in found if not row.allowed and row.namespace is None}
             inside = [row for row in resources if row.namespaced and (row.group, row.plural) in denied]
@@ -109,6 +113,18 @@ class Cluster:
         Raises ApiFailure when no answer came and ValueError for a method that could change something.
         """
         return self._client.raw(method, path, headers or {}, timeout, limit)
+
+    @contextmanager
+    def _workers(self) -> Iterator[Executor]:
+        """Threads that are not waited for longer than a request when the user interrupts."""
+        pool = ThreadPoolExecutor(WORKERS)
+        try:
+            yield pool
+        except BaseException:
+            self._client.stop()
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def _resources(self) -> tuple[tuple[ApiResource, ...], tuple[Gap, ...]]:
         """The types to read, namespaces first, and a gap when the cluster does not say which others it serves."""
@@ -169,7 +185,10 @@ class Cluster:
             "kind": "SelfSubjectAccessReview",
             "spec": {"resourceAttributes": attributes},
         }
-        status = self._client.review(_REVIEW_PATH, review).get("status") or {}
+        try:
+            status = self._client.review(_REVIEW_PATH, review).get("status") or {}
+        except ApiFailure as failure:
+            raise TargetUnreachable(f"The API server does not say what is allowed: it {failure.why}.") from None
         return Access("list", resource.plural, resource.group, namespace, bool(status.get("allowed")))
 
 

@@ -51,11 +51,15 @@ class ClusterOptions:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A way into a cluster. `configuration` is the Kubernetes client's; `namespace` is the context's default."""
+    """A way into a cluster. `configuration` is the Kubernetes client's; `namespace` is the context's default.
+
+    headers: sent with every request, for those who act as somebody else (`as`, `as-groups` of a kubeconfig's user).
+    """
 
     context: str
     namespace: str
     configuration: Any
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 def log_in(options: ClusterOptions) -> Login:
@@ -133,12 +137,21 @@ def _from_files(paths: list[Path], options: ClusterOptions) -> Login:
         loading.KubeConfigLoader(merged, active_context=chosen, config_base_path=None).load_and_set(configuration)
     except ConfigException as error:
         raise BadKubeconfig(f"The context {chosen} cannot be used: {_first_line(error)}.") from error
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise BadKubeconfig(
             f"The credentials of the context {chosen} cannot be read ({type(error).__name__})."
         ) from None
     _choose_proxy(configuration, _named(merged.value["clusters"], place.get("cluster")))
-    return Login(chosen, str(place.get("namespace") or "default"), configuration)
+    acting = _impersonation(_named(merged.value["users"], place.get("user")))
+    return Login(chosen, str(place.get("namespace") or "default"), configuration, acting)
+
+
+def _impersonation(row: Any) -> tuple[tuple[str, str], ...]:
+    """The Kubernetes client ignores these settings, and would read as somebody who may see more than was meant."""
+    user = (row.value.get("user") or {}) if row else {}
+    single = [("Impersonate-User", user.get("as")), ("Impersonate-Uid", user.get("as-uid"))]
+    groups = [("Impersonate-Group", group) for group in user.get("as-groups") or []]
+    return tuple((name, str(value)) for name, value in [*single, *groups] if value)
 
 
 def _untyped(module: str) -> Any:

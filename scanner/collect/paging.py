@@ -44,16 +44,16 @@ def _all_pages(client: ApiClient, path: str, api_version: str, kind: str) -> lis
         while True:
             token = (page.get("metadata") or {}).get("continue")
             following = ahead.submit(client.get, path, {"limit": PAGE, "continue": token}) if token else None
-            _take(found, page.get("items"), api_version, kind)
+            _take(found, page.get("items", ...), api_version, kind)
             if following is None:
                 return found
             page = following.result()
 
 
 def _take(found: list[Json], items: object, api_version: str, kind: str) -> None:
-    if not isinstance(items, list):
-        raise ApiFailure("answered with a body that is no list")
-    for item in items:
+    if not isinstance(items, list | None) or not all(isinstance(item, dict) for item in items or []):
+        raise ApiFailure("answered with a body that is no list of objects")
+    for item in items or []:
         slim(item, api_version, kind)
         if found and kind in _TYPED:
             share(item, found[-1])
@@ -65,7 +65,7 @@ def slim(item: Json, api_version: str, kind: str) -> Json:
 
     Annotations in which tools keep the whole object as it once was go too: they may hold what has been mended since.
     """
-    metadata = item.get("metadata") or {}
+    metadata = item.setdefault("metadata", {})
     metadata.pop("managedFields", None)
     annotations = metadata.get("annotations") or {}
     for copy in _COPIES:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from email.message import Message
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socket import SHUT_RDWR, socket
@@ -42,13 +43,13 @@ _REASONS |= {410: "Expired", 429: "TooManyRequests", 500: "InternalError", 503: 
 class Request:
     """One request that the server got. `path` has no query; `query` holds the first value of each parameter.
 
-    Two requests are equal whatever their credentials.
+    `headers` (looked up in any case; get_all gives repeated ones) do not count when requests are compared.
     """
 
     method: str
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
-    authorization: str = field(default="", compare=False)
+    headers: Message = field(default_factory=Message, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +149,7 @@ class ApiServer:
         """What a request gets, and what happens to it on the way."""
         self._requests.append(request)
         fault = self._faults.strike(request.path, "continue" in request.query)
-        if self._token is not None and request.authorization != f"Bearer {self._token}":
+        if self._token is not None and request.headers["Authorization"] != f"Bearer {self._token}":
             return _status(401, "Unauthorized"), fault
         if fault.status:
             return self._spoilt(request, fault), fault
@@ -281,7 +282,7 @@ def _handler_of(server: ApiServer) -> type[BaseRequestHandler]:
             parts = urlsplit(self.path)
             query = {name: values[0] for name, values in parse_qs(parts.query).items()}
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            request = Request(self.command, parts.path, query, self.headers.get("Authorization", ""))
+            request = Request(self.command, parts.path, query, self.headers)
             answer, fault = server.answer(request, body)
             sleep(fault.delay)
             self._send(answer, fault)
