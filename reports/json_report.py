@@ -6,7 +6,6 @@ so that two reports of the same thing are the same text. Each finding stands on 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,6 +14,7 @@ from llmscan.formats import Format, RenderOptions
 from llmscan.hookspecs import hookimpl
 from llmscan.model import Gap
 from llmscan.places import Place
+from llmscan.reports.layered_json import layered
 from llmscan.reports.workload_groups import finding_order
 
 FORMAT_VERSION = 1
@@ -28,8 +28,7 @@ def llmscan_formats() -> list[Format]:
 
 def render(report: Report, options: RenderOptions) -> str:
     """The report as JSON, ASCII only, so that no text of a target can steer a terminal that shows it."""
-    parts = [f"  {json.dumps(key)}: {_block(value)}" for key, value in document(report).items()]
-    return "{\n" + ",\n".join(parts) + "\n}\n"
+    return layered(document(report), 2) + "\n"
 
 
 def document(report: Report) -> dict[str, Any]:
@@ -82,12 +81,6 @@ def finding_document(finding: Finding) -> dict[str, Any]:
         "refs": list(finding.refs),
         "fingerprint": finding.fingerprint,
     } | {key: value for key, value in extra.items() if value}
-
-
-def _block(value: Any) -> str:
-    if isinstance(value, list) and value:
-        return "[\n    " + ",\n    ".join(json.dumps(item) for item in value) + "\n  ]"
-    return json.dumps(value)
 
 
 def _resource(shown: Finding | InventoryItem) -> dict[str, str]:
