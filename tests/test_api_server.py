@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from http.client import HTTPConnection, HTTPResponse, IncompleteRead
+from pathlib import Path
 from time import monotonic
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
 
+from llmscan.collect.cluster import Cluster, ClusterOptions, connect
 from llmscan.testing import (
     ApiServer,
     Request,
@@ -25,6 +28,8 @@ from llmscan.testing import (
 )
 
 Json = dict[str, Any]
+
+KUBECONFIG = os.environ.get("LLMSCAN_TEST_KUBECONFIG", "")
 
 
 def pod(name: str, namespace: str = "ai", **spec: object) -> Json:
@@ -157,9 +162,9 @@ def test_asks_for_its_token_and_hands_it_out_in_the_kubeconfig() -> None:
         assert server.kubeconfig()["users"][0]["user"] == {"token": "t0ken"}
 
 
-def test_a_foreign_continue_token_is_gone(server: ApiServer) -> None:
-    """A token that this server never gave out is answered with 410, like one that is too old."""
-    assert exchange(server, "/api/v1/pods?limit=1&continue=foreign")[0].status == 410
+def test_a_foreign_continue_token_is_refused(server: ApiServer) -> None:
+    """A token that this server never gave out is a bad request; one that is too old would be 410."""
+    assert exchange(server, "/api/v1/pods?limit=1&continue=foreign")[0].status == 400
 
 
 def test_faults_strike_their_paths_as_often_as_they_say() -> None:
@@ -252,3 +257,52 @@ def test_lists_two_thousand_pods_quickly() -> None:
                 token, found = page["metadata"].get("continue", ""), found + len(page["items"])
         assert (found, token) == (2000, "")
         assert monotonic() - start < 2
+
+
+def shape(cluster: Cluster, path: str) -> Json:
+    """What a client can tell of an answer without looking at whose objects these are."""
+    reply = cluster.request("GET", path, limit=10_000_000)
+    content_type = reply.headers["Content-Type"].partition(";")[0]
+    told: Json = {"status": reply.status, "type": content_type}
+    if content_type != "application/json":
+        return told | {"body": reply.body}
+    document = json.loads(reply.body)
+    told |= {key: document[key] for key in ("kind", "apiVersion", "reason", "code") if key in document}
+    if reply.status == 404:
+        told["message"] = document["message"]
+    return told | {"fields": document.keys() - {"serverAddressByClientCIDRs", "details"}, "items": _item(document)}
+
+
+def _item(document: Json) -> object:
+    items = document.get("items") or []
+    return (items[0].keys() & {"kind", "apiVersion", "metadata"}) if items else None
+
+
+@pytest.mark.cluster
+@pytest.mark.skipif(not KUBECONFIG, reason="LLMSCAN_TEST_KUBECONFIG names no cluster")
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api",
+        "/apis",
+        "/apis/apps",
+        "/apis/apps/v1",
+        "/api/v1",
+        "/api/v1/namespaces",
+        "/api/v1/namespaces/default",
+        "/api/v1/namespaces/default/serviceaccounts/default",
+        "/api/v1/namespaces/no-such-namespace/pods",
+        "/api/v1/namespaces/default/pods/no-such-pod",
+        "/apis/apps/v1/namespaces/default/deployments/none",
+        "/apis/no-such-group.example/v1/things",
+        "/api/v1/namespaces?limit=1&continue=foreign",
+    ],
+)
+def test_answers_in_the_shapes_of_a_real_server(tmp_path: Path, path: str) -> None:
+    """Status, content type, kind, reason, the message of a 404 and the fields of the document are those of a real API server."""
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "default"}}
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}, "spec": {}, "status": {}}
+    with ApiServer([account, namespace]) as server:
+        ours = connect(ClusterOptions(kubeconfig=str(server.write_kubeconfig(tmp_path / "kubeconfig"))))
+        real = connect(ClusterOptions(kubeconfig=KUBECONFIG))
+        assert shape(ours, path) == shape(real, path)

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from llmscan.collect.cluster import BadKubeconfig, Cluster, ClusterOptions, TargetUnreachable, connect, safe_name
+from llmscan.collect.kubeconfig import SERVICE_ACCOUNT
 from llmscan.model import Gap
 from llmscan.testing import ApiServer, Fault, cut_off, expired, failing, forbidden, garbage, slow, too_many_requests
 
@@ -443,6 +444,23 @@ def test_the_first_file_of_several_names_the_context(tmp_path: Path, monkeypatch
         monkeypatch.setenv("KUBECONFIG", f"{first}{os.pathsep}/nowhere/config{os.pathsep}{second}")
         assert connect(ClusterOptions()).name == "first"
         assert connect(ClusterOptions(context="second")).name == "second"
+
+
+def test_a_pod_without_its_token_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a cluster, without any kubeconfig, the pod's service account is used, and said when it is not mounted."""
+    if SERVICE_ACCOUNT.exists():
+        pytest.skip("these tests run in a pod that has a service account")
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "1")
+    with pytest.raises(TargetUnreachable, match="The pod's service account cannot be used"):
+        connect(ClusterOptions())
+
+
+def test_the_client_is_imported_only_when_a_cluster_is_read() -> None:
+    """Scans of files and --version do not pay for the Kubernetes client."""
+    program = "import sys, llmscan.collect.cluster; print({'kubernetes', 'urllib3'} & set(sys.modules))"
+    printed = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    assert printed == "set()\n"
 
 
 # Ways to authenticate

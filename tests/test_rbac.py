@@ -24,6 +24,7 @@ ON_A_CLUSTER = [
     pytest.mark.cluster,
     pytest.mark.skipif(not KUBECONFIG, reason="LLMSCAN_TEST_KUBECONFIG names no cluster"),
 ]
+_EXEC = "client.authentication.k8s.io/v1"
 ELSEWHERE = ["configmaps outside namespace", "daemonsets outside namespace", "pods outside namespace"]
 
 
@@ -103,15 +104,17 @@ class Tenant:
         ]
         self._rbac.replace_cluster_role(self.name, {"metadata": {"name": self.name}, "rules": rules})
 
-    def options(self) -> ClusterOptions:
-        """A kubeconfig with a token of the service account."""
+    def options(self, plugin: bool = False) -> ClusterOptions:
+        """A kubeconfig with a token of the service account, or with a plugin that prints it."""
         review = {"spec": {"expirationSeconds": 600}}
         token = self._core.create_namespaced_service_account_token("llmscan", self.name, review).status.token
         cluster = {"server": self._server.host, "certificate-authority": self._server.ssl_ca_cert}
+        status = {"apiVersion": _EXEC, "kind": "ExecCredential", "status": {"token": token}}
+        printing = {"apiVersion": _EXEC, "command": "printf", "args": ["%s", json.dumps(status)]}
         config = {
             "current-context": "tenant",
             "clusters": [{"name": "tenant", "cluster": cluster}],
-            "users": [{"name": "tenant", "user": {"token": token}}],
+            "users": [{"name": "tenant", "user": {"exec": printing} if plugin else {"token": token}}],
             "contexts": [{"name": "tenant", "context": {"cluster": "tenant", "user": "tenant"}}],
         }
         path = self._folder / "kubeconfig"
@@ -174,3 +177,10 @@ class TestOnARealCluster:
         assert rows["pods", None] is False
         assert rows["pods", tenant.name] is True
         assert rows["nodes", None] is False
+
+    def test_a_credential_plugin_opens_the_cluster(self, tenant: Tenant) -> None:
+        """A token from a plugin reads what the same token in the kubeconfig reads."""
+        tenant.grant("Role")
+        by_plugin = connect(tenant.options(plugin=True)).list()
+        assert by_plugin.gaps == tenant.listing().gaps
+        assert by_plugin.objects["ServiceAccount"]

@@ -23,7 +23,7 @@ from types import TracebackType
 from urllib.parse import parse_qs, urlsplit
 
 from llmscan.testing.faults import Fault, FaultPlan
-from llmscan.testing.object_store import Gone, ObjectStore
+from llmscan.testing.object_store import ForeignToken, ObjectStore
 from llmscan.testing.resource_types import (
     Json,
     ResourceType,
@@ -191,7 +191,7 @@ class ApiServer:
             return self._list(offered, target.namespace, request.query)
         found = self._store.get(offered, target.namespace or "", target.name)
         if found is None:
-            return _status(404, f'{target.plural} "{target.name}" not found')
+            return _status(404, f'{offered.qualified} "{target.name}" not found')
         return _Answer(200, found)
 
     def _list(self, offered: ResourceType, namespace: str | None, query: Mapping[str, str]) -> _Answer:
@@ -201,8 +201,8 @@ class ApiServer:
         limits = [limit for limit in (int(query.get("limit") or 0), self._page_size_cap) if limit]
         try:
             page = self._store.page(offered, namespace, min(limits, default=0), query.get("continue", ""))
-        except Gone:
-            return _status(410, "the provided continue parameter is invalid")
+        except ForeignToken:
+            return _status(400, "invalid continue token")
         return _Answer(200, page.body)
 
     def _review(self, path: str, body: bytes) -> _Answer:

@@ -14,7 +14,7 @@ _RESOURCE_VERSION = "4711"
 _CREATED = "2026-01-05T09:00:00Z"
 
 
-class Gone(Exception):
+class ForeignToken(Exception):
     """A `continue` token that this server never gave out."""
 
 
@@ -64,7 +64,7 @@ class ObjectStore:
     def page(self, offered: ResourceType, namespace: str | None, limit: int, token: str) -> Page:
         """Up to `limit` objects (0: all), from where the token of the page before says.
 
-        Raises Gone for a token that is not from here.
+        Raises ForeignToken for a token that is not from here.
         """
         rows = [row for row in self._rows[offered] if namespace is None or row.namespace == namespace]
         start = _offset(token)
@@ -122,4 +122,4 @@ def _offset(token: str) -> int:
     try:
         return int(json.loads(urlsafe_b64decode(token))["start"])
     except (ValueError, KeyError, TypeError) as error:
-        raise Gone(token) from error
+        raise ForeignToken(token) from error

@@ -46,6 +46,11 @@ class ResourceType:
         return self.api_version.rpartition("/")[0]
 
     @property
+    def qualified(self) -> str:
+        """As servers name the type in messages: deployments.apps."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+    @property
     def root(self) -> str:
         """The path under which the resources of this group and version are served."""
         return f"/apis/{self.api_version}" if self.group else f"/api/{self.api_version}"
@@ -107,7 +112,7 @@ def group_document(group: str, api_versions: list[str]) -> Json:
 
 
 def resources_document(api_version: str, types: Iterable[ResourceType]) -> Json:
-    """The answer to /api/v1 and /apis/GROUP/VERSION."""
+    """The answer to /api/v1 and /apis/GROUP/VERSION; the former has no apiVersion on real servers either."""
     rows = [
         {
             "name": offered.plural,
@@ -118,4 +123,5 @@ def resources_document(api_version: str, types: Iterable[ResourceType]) -> Json:
         }
         for offered in types
     ]
-    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": api_version, "resources": rows}
+    document = {"kind": "APIResourceList", "groupVersion": api_version, "resources": rows}
+    return document | {"apiVersion": "v1"} if "/" in api_version else document
