@@ -1,0 +1,97 @@
+"""Compose files: recognise them, group them into projects, and make a `Stack` of each.
+
+What Compose v2 does, with the place of every value kept. The environment of the scanner is never read: a variable that neither the
+file nor a `.env` gives is unknown, unless `ComposeOptions.env` allows it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from llmscan.collect.compose_load import Composed, compose_project
+from llmscan.collect.compose_services import stack_of
+from llmscan.collect.compose_sources import Sources, folder_of
+from llmscan.collect.yaml_tree import Unreadable
+from llmscan.model import Stack
+from llmscan.places import PlacedMap
+
+TOP_LEVEL = frozenset({"configs", "include", "models", "name", "networks", "secrets", "services", "version", "volumes"})
+SERVICE_KEYS = frozenset(
+    """
+    annotations build cap_add cap_drop cgroup command configs container_name cpus depends_on deploy develop devices dns
+    entrypoint env_file environment expose extends extra_hosts gpus group_add healthcheck hostname image init ipc labels
+    links logging mem_limit models network_mode networks pid platform ports privileged profiles provider pull_policy
+    read_only restart runtime scale secrets security_opt shm_size stdin_open stop_grace_period sysctls tmpfs tty ulimits
+    user userns_mode volumes volumes_from working_dir
+    """.split()  # noqa: SIM905 - a list of words reads better as words
+)
+SERVICE_NAME = re.compile(r"[A-Za-z0-9._-]+\Z")
+INCLUDED = re.compile(r".*\.ya?ml\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class ComposeOptions:
+    """`env`: variables of the scanner's own environment that the user allowed. `profiles`: active ones, beside COMPOSE_PROFILES."""
+
+    env: Mapping[str, str] = field(default_factory=dict)
+    profiles: tuple[str, ...] = ()
+
+
+def is_compose(tree: Any) -> bool:
+    """Whether `tree` is a compose file or a part of one: not a values file, not a Kubernetes object."""
+    if not isinstance(tree, dict) or not all(_top_level(key) for key in tree):
+        return False
+    services = tree.get("services")
+    if isinstance(services, dict) and services:
+        return all(_is_service(name, service) for name, service in services.items())
+    return services is None and _is_include(tree.get("include"))
+
+
+def _top_level(key: Any) -> bool:
+    return isinstance(key, str) and (key in TOP_LEVEL or key.startswith("x-"))
+
+
+def _is_service(name: Any, service: Any) -> bool:
+    if not SERVICE_NAME.match(str(name)):
+        return False
+    return service is None or (
+        isinstance(service, dict) and (not service or any(key in SERVICE_KEYS for key in service))
+    )
+
+
+def _is_include(node: Any) -> bool:
+    entries = node if isinstance(node, list) else [node]
+    return bool(entries) and all(
+        (isinstance(entry, str) and bool(INCLUDED.match(entry))) or (isinstance(entry, dict) and "path" in entry)
+        for entry in entries
+    )
+
+
+def resolved_project(
+    files: Sequence[str], root: Path, options: ComposeOptions | None = None, directory: str | None = None
+) -> Composed | Unreadable:
+    """One project from `files` (relative to the working directory), the later laid upon the earlier, as Compose would resolve it."""
+    options = options or ComposeOptions()
+    where = folder_of(files[0]) if directory is None else directory
+    return compose_project(tuple(files), where, Sources(root), options.env)
+
+
+def load_projects(
+    paths: Sequence[str], root: Path, options: ComposeOptions | None = None
+) -> Iterator[Stack | Unreadable]:
+    """A `Stack` for each compose project among `paths`, and an `Unreadable` for each file that does not parse."""
+    options = options or ComposeOptions()
+    sources = Sources(root)
+    for path in paths:
+        made = compose_project((path,), folder_of(path), sources, options.env)
+        yield made if isinstance(made, Unreadable) else stack_of(made, sources, options.profiles)
+
+
+def services_of(composed: Composed) -> PlacedMap | None:
+    """The services of a project, or None."""
+    services = composed.tree.get("services")
+    return services if isinstance(services, PlacedMap) else None

@@ -1,0 +1,102 @@
+"""The files of a repository as the compose collector may see them: read once, and never outside the tree."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from pathlib import Path
+from typing import Any
+
+from llmscan.collect.yaml_tree import Unreadable, documents
+from llmscan.places import Place, PlacedList, PlacedMap
+
+MAX_BYTES = 4_000_000
+REMOTE = re.compile(r"(?:[a-z][a-z0-9+.-]*://|git@|github\.com/|oci:)", re.IGNORECASE)
+CREDENTIALS = re.compile(r"//[^/@\s]*@")
+
+
+def join(directory: str, path: str) -> str:
+    """`path` as written in a file of `directory`, relative to where `directory` is."""
+    return posixpath.normpath(posixpath.join(directory or ".", path))
+
+
+def folder_of(path: str) -> str:
+    """The folder of a file, `.` for the working directory."""
+    return posixpath.dirname(path) or "."
+
+
+def is_remote(path: str) -> bool:
+    """Whether `path` names something to fetch (a URL, a git or OCI reference)."""
+    return bool(REMOTE.match(path))
+
+
+def shown(path: str) -> str:
+    """A path or URL without credentials in it."""
+    return CREDENTIALS.sub("//", path)
+
+
+class Sources:
+    """The tree under `root`. Paths are relative to the working directory, with `/`; each file is read once."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = os.path.realpath(root)
+        self._texts: dict[str, str | None] = {}
+        self._trees: dict[str, tuple[Any, ...] | Unreadable] = {}
+
+    def inside(self, path: str) -> bool:
+        """Whether `path` is there and, with all links followed, within the tree."""
+        real = os.path.realpath(path)
+        return (real == self.root or real.startswith(self.root.rstrip(os.sep) + os.sep)) and Path(real).exists()
+
+    def is_folder(self, path: str) -> bool:
+        return self.inside(path) and Path(path).is_dir()
+
+    def entries(self, folder: str) -> list[str]:
+        """The names in a folder, sorted; none if it cannot be listed."""
+        try:
+            return sorted(one.name for one in Path(folder).iterdir()) if self.is_folder(folder) else []
+        except OSError:
+            return []
+
+    def text(self, path: str) -> str | None:
+        """The text of a file; None if it is not there, not in the tree, too large, or no text."""
+        if path not in self._texts:
+            self._texts[path] = self._read(path)
+        return self._texts[path]
+
+    def _read(self, path: str) -> str | None:
+        try:
+            if not self.inside(path) or not Path(path).is_file() or Path(path).stat().st_size > MAX_BYTES:
+                return None
+            content = Path(path).read_bytes()
+        except (OSError, ValueError):
+            return None
+        return None if b"\0" in content else content.decode("utf-8", "replace").removeprefix("\ufeff")
+
+    def trees(self, path: str) -> tuple[Any, ...] | Unreadable:
+        """The documents of a YAML file; `Unreadable` if one of them does not parse or the file cannot be read."""
+        if path not in self._trees:
+            self._trees[path] = self._parse(path)
+        return self._trees[path]
+
+    def _parse(self, path: str) -> tuple[Any, ...] | Unreadable:
+        text = self.text(path)
+        if text is None:
+            return Unreadable(Place(path, 1, 1, 1), "it cannot be read as text inside the tree")
+        found = tuple(documents(text, path, legacy_booleans=False))
+        return next((one for one in found if isinstance(one, Unreadable)), found)
+
+
+def placed_map(entries: dict[Any, Any], place: Place, places: dict[Any, Place] | None = None) -> PlacedMap:
+    """A mapping that stands at `place`; `places` for entries that stand elsewhere."""
+    made = PlacedMap(entries)
+    made.place, made.places, made.tags = place, places or {}, None
+    return made
+
+
+def placed_list(items: list[Any], place: Place, places: list[Place]) -> PlacedList:
+    """A sequence that stands at `place`, its items at `places`."""
+    made = PlacedList(items)
+    made.place, made.places, made.tags = place, places, None
+    return made

@@ -1,0 +1,81 @@
+"""The environment of a compose service: `env_file` below, `environment` above, each value with its own line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from llmscan.collect.compose_env import EnvEntry, parse_env
+from llmscan.collect.compose_interpolation import gap_of, is_known, is_supplied
+from llmscan.collect.compose_load import ABSENT
+from llmscan.collect.compose_sources import Sources
+from llmscan.model import Gap, Origin, Setting
+from llmscan.places import Place, PlacedMap, place_of
+
+
+class Environments:
+    """The environments of the services of one project; each env file is read once."""
+
+    def __init__(self, variables: Mapping[str, str], sources: Sources) -> None:
+        self.variables, self.sources = variables, sources
+        self.used: dict[str, tuple[EnvEntry, ...]] = {}
+        """The env files that services named, by path."""
+        self._raw: dict[str, tuple[EnvEntry, ...]] = {}
+
+    def of(self, service: PlacedMap) -> tuple[dict[str, Setting], tuple[Gap, ...]]:
+        """The variables of a service, and the env files that are not there."""
+        settings: dict[str, Setting] = {}
+        gaps: list[Gap] = []
+        node = service.get("env_file")
+        for index, item in enumerate(node if isinstance(node, list) else ()):
+            place = place_of(node, index) or service.place
+            entries = self._entries(item, place, gaps)
+            settings.update((entry.name, self._from_file(entry)) for entry in entries)
+        environment = service.get("environment")
+        if isinstance(environment, PlacedMap):
+            for name, value in environment.items():
+                place = place_of(environment, name) or service.place
+                settings[str(name)] = self._setting(str(name), value, place, settings.get(str(name)))
+        return settings, tuple(gaps)
+
+    def _entries(self, item: Mapping[Any, Any], place: Place, gaps: list[Gap]) -> tuple[EnvEntry, ...]:
+        path = item["path"]
+        if unknown := gap_of(path, place):
+            gaps.append(unknown)
+            return ()
+        raw = item.get("format") == "raw"
+        kept = self._raw if raw else self.used
+        if path not in kept:
+            text = self.sources.text(path)
+            if text is None:
+                gaps.append(Gap("environment", f"env_file {item['written']}", ABSENT, "that file", place))
+                return ()
+            kept[path] = parse_env(text, path, self.variables.get, raw=raw)
+        return kept[path]
+
+    def _from_file(self, entry: EnvEntry) -> Setting:
+        if entry.value is None:
+            return passed_through(entry.name, entry.place)
+        return literal(entry.name, entry.value, entry.place, Origin.CONFIG)
+
+    def _setting(self, name: str, value: str | None, place: Place, below: Setting | None) -> Setting:
+        """A line of `environment`; without a value it passes on what the project, or an env file, knows."""
+        if value is not None:
+            return literal(name, value, place, Origin.LITERAL)
+        given = self.variables.get(name)
+        if given is not None:
+            return literal(name, given, place, Origin.CONFIG)
+        return below if below is not None else passed_through(name, place)
+
+
+def passed_through(name: str, place: Place) -> Setting:
+    """A variable whose value is that of the shell that starts the project."""
+    gap = Gap("environment", name, "is passed on from the shell that starts it", "a .env file that sets it", place)
+    return Setting(name, None, place, Origin.UNRESOLVED, gap)
+
+
+def literal(name: str, value: str, place: Place, origin: Origin) -> Setting:
+    """A variable with the value that the file gives; UNRESOLVED where a part of it is not known."""
+    if not is_known(value):
+        return Setting(name, None, place, Origin.UNRESOLVED, gap_of(value, place))
+    return Setting(name, str(value), place, Origin.CONFIG if is_supplied(value) else origin)
