@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 from llmscan.collect.engine_address import find_engine
@@ -48,11 +49,12 @@ class EngineListing:
 def read_engine(options: EngineOptions) -> EngineListing:
     """The chosen containers of the engine. Raises TargetUnreachable with one sentence where the engine does not answer at all."""
     address = find_engine(options.context, options.host)
-    reader = EngineReader(connect(address, options.read_seconds))
-    summaries = reader.summaries()
-    facts = reader.facts()
-    networks = reader.networks()
-    seen = list(reader.inspect((item for item in summaries if _is_chosen(item, options)), facts))
+    with closing(connect(address, options.read_seconds)) as connection:
+        reader = EngineReader(connection)
+        summaries = reader.summaries()
+        facts = reader.facts()
+        networks = reader.networks()
+        seen = list(reader.inspect((item for item in summaries if _is_chosen(item, options)), facts))
     stacks = _stacks(seen, summaries, networks, facts)
     if address.local:
         stacks = [tie_to_files(stack) for stack in stacks]

@@ -48,6 +48,10 @@ class EngineConnection:
         self._prefix = ""
         self.version: Json = {}
 
+    def close(self) -> None:
+        """Let go of the sockets."""
+        self._client.close()
+
     def agree_on_version(self) -> None:
         """Learn the engine's API version and settle on one. Raises EngineRefusal, and TargetUnreachable for one too old."""
         self.version = as_map(self.get("/version"))
@@ -105,7 +109,11 @@ def connect(address: EngineAddress, read_seconds: float = READ_SECONDS) -> Engin
     try:
         connection.agree_on_version()
     except EngineRefusal as refusal:
+        connection.close()
         raise TargetUnreachable(_sentence(address, refusal)) from None
+    except TargetUnreachable:
+        connection.close()
+        raise
     return connection
 
 
