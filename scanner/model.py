@@ -105,7 +105,9 @@ class Image:
     local: bool = False
     gap: Gap | None = None
     user: Value[str] | None = None
-    """The user that the image itself declares, where the collector could look into it (a live engine); else None."""
+    """The user that the image itself declares, where the collector could look into it (a live engine, a Dockerfile); else None."""
+    base: Image | None = None
+    """What a local build starts from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -493,6 +495,8 @@ class Stack:
     place: Place | None = None
     declared_namespace: Place | None = None
     """Where the unit itself makes its namespace."""
+    overlay: tuple[str, ...] = ()
+    """Of a variant that is laid upon another unit's files, the files that are its own: only what stands in them is judged; empty: all."""
 
 
 def parse_image(reference: str, place: Place | None = None, **rest: Any) -> Image:
