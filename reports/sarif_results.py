@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmscan.findings import Finding, Related, Target
+from llmscan.reports.finding_facts import related_name
 from llmscan.reports.printable import printable, printable_lines
 from llmscan.reports.sarif_places import logical_location, physical_location, related_location
 from llmscan.reports.sarif_rules import LEVELS, sentence
@@ -63,7 +64,7 @@ def _reach(finding: Finding) -> str:
 
 
 def _name(related: Related) -> str:
-    return printable(f"{related.kind}/{related.name}" if related.kind else related.name) or "another object"
+    return printable(related_name(related)) or "another object"
 
 
 def _fingerprints(finding: Finding) -> dict[str, str]:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from llmscan.findings import Evidence, Finding, Related, Report, Severity
+from llmscan.findings import Finding, Related, Report, Severity
 from llmscan.formats import Format, RenderOptions
 from llmscan.hookspecs import hookimpl
-from llmscan.places import Place
+from llmscan.reports.finding_facts import known, product_name, reach, related_name, where
 from llmscan.reports.printable import printable, printable_lines
 from llmscan.reports.table_closing import closing
 from llmscan.reports.terminal_text import BOLD, DIM, SEVERITY_STYLES, Pen, counted, pen
@@ -65,8 +65,8 @@ def _group(group: WorkloadGroup, writer: Pen, verbose: bool) -> list[str]:
 def _group_heading(group: WorkloadGroup, writer: Pen) -> str:
     name = writer.styled(printable(f"{group.resource.kind}/{group.resource.name}"), BOLD)
     around = [f"namespace {group.resource.namespace}"] if group.resource.namespace else []
-    if group.unit not in ("", group.resource.namespace, group.path):
-        around.append(f"in {group.unit}")
+    if group.path or group.unit != group.resource.namespace:
+        around.append(group.path or f"in {group.unit}")
     return f"{name}  {writer.styled(printable(', '.join(around)), DIM)}".rstrip()
 
 
@@ -74,7 +74,7 @@ def _runs(group: WorkloadGroup, writer: Pen) -> list[str]:
     """What the object runs: its images, with the products that were recognised in them."""
     lines: list[str] = []
     for item in group.items:
-        products = ", ".join(f"{product.name} {product.version}".strip() for product in item.products)
+        products = ", ".join(product_name(product) for product in item.products)
         lines += writer.wrapped(f"{item.image} ({products})" if products else item.image, 2, DIM)
     return lines
 
@@ -92,54 +92,22 @@ def _finding(finding: Finding, writer: Pen) -> list[str]:
 
 def _facts(finding: Finding) -> Iterator[tuple[str, list[str]]]:
     """The labelled lines below a finding's message."""
-    if where := _where(finding):
-        yield "where", [where]
-    if finding.reach is not None:
-        yield "reach", [f"{finding.reach}{_way(finding.via)}"]
-    if known := _known(finding):
-        yield "known", known
+    if place := where(finding):
+        yield "where", [place]
+    if way := reach(finding):
+        yield "reach", [way]
+    if evidence := known(finding):
+        yield "known", evidence
     if finding.related:
         yield "also", [_also(finding.related)]
     if finding.fix:
         yield "fix", printable_lines(finding.fix)
 
 
-def _where(finding: Finding) -> str:
-    """The line that decides, and the container where that is not clear from the object's name."""
-    container = finding.resource.container
-    named = f"container {container}" if container and container != finding.resource.name else ""
-    return ", ".join(part for part in (_line(finding.place), named) if part)
-
-
-def _line(place: Place | None) -> str:
-    return f"{place.path}:{place.line}" if place else ""
-
-
-def _way(via: Related | None) -> str:
-    if via is None:
-        return ""
-    line = f" ({_line(via.place)})" if via.place else ""
-    return f" through {_name(via)}{line}"
-
-
-def _known(finding: Finding) -> list[str]:
-    """How it is known, where that is more than a setting that says so."""
-    if finding.evidence is Evidence.OBSERVED:
-        return ["observed", *printable_lines(finding.quote)]
-    if finding.evidence is Evidence.DEFAULT and finding.product:
-        product = finding.product
-        return [f"default of {product.name} {product.version}".rstrip() + f", from {product.because}"]
-    return ["default"] if finding.evidence is Evidence.DEFAULT else []
-
-
 def _also(related: tuple[Related, ...]) -> str:
-    names = [_name(one) for one in related[:RELATED_SHOWN]]
+    names = [related_name(one) for one in related[:RELATED_SHOWN]]
     rest = len(related) - len(names)
     return ", ".join(names) + (f" and {rest} more" if rest else "")
-
-
-def _name(related: Related) -> str:
-    return f"{related.kind}/{related.name}" if related.kind else related.name
 
 
 def _hardening(group: WorkloadGroup, writer: Pen) -> list[str]:
