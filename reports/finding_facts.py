@@ -1,0 +1,48 @@
+"""What a reader is told about a finding beside its message: where it is, how it is reached, how it is known."""
+
+from __future__ import annotations
+
+from llmscan.findings import Evidence, Finding, ProductNote, Related
+from llmscan.places import Place
+from llmscan.reports.printable import printable_lines
+
+
+def line_of(place: Place | None) -> str:
+    """`path:line`, which terminals and editors can follow, or nothing."""
+    return f"{place.path}:{place.line}" if place else ""
+
+
+def where(finding: Finding) -> str:
+    """The line that decides, and the container where that is not clear from the object's name."""
+    container = finding.resource.container
+    named = f"container {container}" if container and container != finding.resource.name else ""
+    return ", ".join(part for part in (line_of(finding.place), named) if part)
+
+
+def reach(finding: Finding) -> str:
+    """From where it can be reached, and through what; nothing where reach plays no part."""
+    if finding.reach is None:
+        return ""
+    if finding.via is None:
+        return str(finding.reach)
+    line = f" ({line_of(finding.via.place)})" if finding.via.place else ""
+    return f"{finding.reach} through {related_name(finding.via)}{line}"
+
+
+def known(finding: Finding) -> list[str]:
+    """How it is known, in lines; nothing where a setting says so, which is the common case."""
+    if finding.evidence is Evidence.OBSERVED:
+        return ["observed", *printable_lines(finding.quote)]
+    if finding.evidence is Evidence.DEFAULT and finding.product:
+        return [f"default of {product_name(finding.product)}, from {finding.product.because}"]
+    return ["default"] if finding.evidence is Evidence.DEFAULT else []
+
+
+def product_name(product: ProductNote) -> str:
+    """Name and version, if that is known."""
+    return f"{product.name} {product.version}".strip()
+
+
+def related_name(related: Related) -> str:
+    """`Kind/name`, or the name alone."""
+    return f"{related.kind}/{related.name}" if related.kind else related.name
