@@ -1,0 +1,277 @@
+"""The flow of a scan: link, identify, probe, judge, decide. Collecting comes before, reporting after."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+from typing import Any, TypeVar
+
+from llmscan.decisions import Decision, decide
+from llmscan.findings import Coverage, Failure, Finding, InventoryItem, Related, Report, Resource, Status, Target, Verdict
+from llmscan.host import Host
+from llmscan.model import Container, Gap, Reach, Stack, Workload
+from llmscan.places import Place
+from llmscan.products import Catalogue, Running
+from llmscan.reach import Endpoint, KnownPort, Links
+from llmscan.rules import Rule
+from llmscan.settings import Reading
+from llmscan.version import __version__
+
+T = TypeVar("T")
+
+PORT = re.compile(r"(?:^:?|[^:]:)(\d{1,5})/?$")
+"""The port in `8000`, `:8000`, `0.0.0.0:8000` and `http://[::]:8000`; an address alone names none, and the default then holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """What the collectors brought: stacks, and what did not work or was not seen."""
+
+    target: Target
+    stacks: tuple[Stack, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    notes: tuple[str, ...] = ()
+    files: int = 0
+    objects: int = 0
+    live: bool = False
+
+
+class Scan:
+    """What a rule sees beside the object that it was given: the stack, the products, the endpoints, and what was not seen.
+
+    `options` has the options that rules declared, by name. `observed` has what probes saw, by endpoint.
+    """
+
+    def __init__(self, stack: Stack, catalogue: Catalogue, options: Mapping[str, Any], observed: Mapping[Any, Any] | None = None) -> None:
+        self.stack, self.catalogue = stack, catalogue
+        self.options = SimpleNamespace(**options)
+        self.observed = observed or {}
+        self.links = Links(stack)
+        self._workloads: dict[int, Workload] = {}
+        self._products: dict[int, tuple[Running, ...]] = {}
+        self._endpoints: dict[int, tuple[Endpoint, ...]] = {}
+        self._memo: dict[Any, Any] = {}
+        for workload in stack.workloads:
+            for container in workload.containers:
+                self._workloads[id(container)] = workload
+
+    def workload_of(self, container: Container) -> Workload:
+        """The workload that a container belongs to."""
+        return self._workloads[id(container)]
+
+    def products_of(self, container: Container) -> tuple[Running, ...]:
+        """The products of the catalogue that a container runs."""
+        found = self._products.get(id(container))
+        if found is None:
+            found = self.catalogue.identify(container, self.workload_of(container))
+            self._products[id(container)] = found
+        return found
+
+    def reading(self, running: Running, container: Container) -> Reading:
+        """The settings of a product as the container has them."""
+        return self.memo(
+            ("reading", running.id, id(container)), lambda: Reading(running, container, self.workload_of(container))
+        )
+
+    def endpoints_of(self, container: Container) -> tuple[Endpoint, ...]:
+        """The endpoints of a container, with every way that leads to them."""
+        found = self._endpoints.get(id(container))
+        if found is None:
+            known = [port for running in self.products_of(container) for port in self._known_ports(running, container)]
+            found = tuple(self.links.endpoints(self.workload_of(container), container, known))
+            self._endpoints[id(container)] = found
+        return found
+
+    def _known_ports(self, running: Running, container: Container) -> Iterator[KnownPort]:
+        facts, reading = running.product.facts, self.reading(running, container)
+        loopback = decide(facts["listens"], reading).answer == "loopback" if "listens" in facts else False
+        for entry in facts.get("ports", ()):
+            port = _port_number(entry, reading)
+            if port is not None:
+                yield KnownPort(port, entry.get("protocol", "tcp"), entry.get("role", ""), running.id, loopback)
+
+    def decision(self, block: str, running: Running, container: Container, role: str = "") -> Decision | None:
+        """The outcome of a product's decision block, or None where the catalogue has none."""
+        clauses = running.product.facts.get(block)
+        if isinstance(clauses, Mapping):
+            clauses = clauses.get(role)
+        if not clauses:
+            return None
+        key = (block, role, running.id, id(container))
+        return self.memo(key, lambda: decide(clauses, self.reading(running, container)))
+
+    def memo(self, key: Any, make: Callable[[], T]) -> T:
+        """Make a value once for this stack."""
+        if key not in self._memo:
+            self._memo[key] = make()
+        return self._memo[key]  # type: ignore[no-any-return]
+
+    def containers(self) -> Iterator[tuple[Workload, Container]]:
+        """Every container of the stack with its workload."""
+        for workload in self.stack.workloads:
+            for container in workload.containers:
+                yield workload, container
+
+
+def _port_number(entry: Mapping[str, Any], reading: Reading) -> int | None:
+    for source in entry.get("from", ()):
+        found = reading.source(source)
+        if found.present and found.value is None:
+            return None
+        match = PORT.search(found.value or "")
+        if match and 0 < int(match[1]) < 65536:
+            return int(match[1])
+    number = entry.get("port", "")
+    return int(number) if str(number).isdigit() else None
+
+
+def run(collection: Collection, host: Host, catalogue: Catalogue, options: Mapping[str, Any], probe: Any = None) -> Report:
+    """Judge what was collected with every rule, and make the report."""
+    findings: list[Finding] = []
+    passed: dict[str, int] = {}
+    inventory: list[InventoryItem] = []
+    for stack in collection.stacks:
+        scan = Scan(stack, catalogue, options)
+        if probe is not None:
+            scan.observed = probe(scan)
+        findings += merge(judge(scan, host, passed, collection.live))
+        inventory += inventory_of(scan)
+    return Report(
+        version=__version__,
+        target=collection.target,
+        findings=tuple(sorted(findings, key=order)),
+        passed=dict(sorted(passed.items())),
+        failures=(*collection.failures, *_distinct(host.failures)),
+        coverage=coverage_of(collection),
+        inventory=tuple(inventory),
+        rules=tuple(rule.note() for rule in sorted(host.rules.values(), key=lambda rule: rule.id)),
+    )
+
+
+def _distinct(failures: Iterable[Failure]) -> list[Failure]:
+    """Each failure once: a rule that raises on every object is one failure."""
+    return list({(f.kind, f.name, f.reason): f for f in failures}.values())
+
+
+def judge(scan: Scan, host: Host, passed: dict[str, int], live: bool) -> Iterator[Finding]:
+    """Call every rule on every object of its type."""
+    by_target: dict[type, list[Rule]] = {}
+    for rule in host.rules.values():
+        by_target.setdefault(rule.target, []).append(rule)
+    for target, resource, place in objects(scan):
+        for rule in by_target.get(type(target), ()):
+            for verdict in host.call(rule, target, scan):
+                if verdict.status is Status.PASS:
+                    passed[rule.id] = passed.get(rule.id, 0) + 1
+                else:
+                    yield finding(rule, verdict, resource, place, scan, live)
+
+
+def objects(scan: Scan) -> Iterator[tuple[Any, Resource, Place | None]]:
+    """Everything that rules are called on, with the resource and place that it stands for."""
+    stack = scan.stack
+    yield stack, Resource("Stack", stack.unit, stack.namespace), stack.place
+    for workload in stack.workloads:
+        whole = Resource(workload.kind, workload.name, workload.namespace)
+        yield workload, whole, workload.place
+        for container in workload.containers:
+            resource = Resource(workload.kind, workload.name, workload.namespace, container.name)
+            yield container, resource, container.place or workload.place
+            for endpoint in scan.endpoints_of(container) if workload.runs else ():
+                yield endpoint, resource, endpoint.declared or container.place or workload.place
+
+
+def finding(rule: Rule, verdict: Verdict, resource: Resource, place: Place | None, scan: Scan, live: bool) -> Finding:
+    """A finding from a verdict."""
+    about = verdict.resource or resource
+    where = verdict.place or place
+    identity = (rule.id, about.kind, about.namespace, about.name, about.container, verdict.setting)
+    path = where.path if where is not None and not live else ""
+    return Finding(
+        rule=rule.id,
+        title=rule.title,
+        category=rule.category,
+        status=verdict.status,
+        severity=rule.severity,
+        evidence=verdict.evidence,
+        message=verdict.message,
+        fix=verdict.fix or rule.fix,
+        resource=about,
+        place=where,
+        unit=scan.stack.unit,
+        refs=rule.refs,
+        setting=verdict.setting,
+        product=verdict.product,
+        reach=verdict.reach,
+        via=verdict.via,
+        missing=verdict.missing,
+        quote=verdict.quote,
+        fingerprint=hashlib.sha256("\0".join((*identity, path)).encode()).hexdigest()[:32],
+        live=live,
+    )
+
+
+def merge(findings: Iterable[Finding]) -> list[Finding]:
+    """One finding for one mistake: what decides on the same line, or has the same identity, is told once with the others as related."""
+    result: dict[Any, Finding] = {}
+    seen: dict[str, Any] = {}
+    for item in findings:
+        line = (item.rule, item.status, item.place) if item.place is not None else (item.rule, item.status, item.fingerprint)
+        key = seen.get(item.fingerprint + item.status) or line
+        if key not in result:
+            result[key] = item
+        elif item.resource != result[key].resource or item.place != result[key].place:
+            other = Related(item.resource.name, item.resource.kind, item.resource.namespace, item.place)
+            if other not in result[key].related:
+                result[key] = replace(result[key], related=(*result[key].related, other))
+        seen[item.fingerprint + item.status] = key
+    return list(result.values())
+
+
+def order(item: Finding) -> tuple[Any, ...]:
+    """The worst first, failures before unknowns, then by place."""
+    place = item.place or Place("", 0, 0, 0)
+    return (item.status is Status.UNKNOWN, -item.severity, place, str(item.resource), item.rule, item.setting)
+
+
+def inventory_of(scan: Scan) -> Iterator[InventoryItem]:
+    """What runs where."""
+    for workload, container in scan.containers():
+        yield InventoryItem(
+            Resource(workload.kind, workload.name, workload.namespace, container.name),
+            container.image.reference if container.image else "",
+            tuple(running.note() for running in scan.products_of(container)),
+            tuple(f"{e.port}/{e.protocol} {e.reach}" for e in scan.endpoints_of(container)),
+            container.place or workload.place,
+            scan.stack.unit,
+        )
+
+
+def coverage_of(collection: Collection) -> Coverage:
+    """What was read, and every gap once."""
+    gaps = [*collection.gaps, *(gap for stack in collection.stacks for gap in stack.gaps)]
+    gaps += [g for s in collection.stacks for w in s.workloads for c in w.containers for g in c.gaps]
+    workloads = [workload for stack in collection.stacks for workload in stack.workloads]
+    return Coverage(
+        units=tuple(stack.unit for stack in collection.stacks),
+        workloads=len(workloads),
+        containers=sum(len(workload.containers) for workload in workloads),
+        objects=collection.objects,
+        files=collection.files,
+        gaps=tuple(dict.fromkeys(gaps)),
+        notes=collection.notes,
+    )
+
+
+def worst_reach(endpoints: Sequence[Endpoint]) -> Reach:
+    """The farthest reach of some endpoints."""
+    return max((endpoint.reach for endpoint in endpoints), default=Reach.POD)
+
+
+def option_defaults(rules: Iterable[Rule]) -> dict[str, Any]:
+    """Each option that rules declare, with its default."""
+    return {option.name: option.default for rule in rules for option in rule.options}
