@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from llmscan.collect.compose_load import Composed, compose_project
+from llmscan.collect.compose_projects import Plan, plan_projects, without_taken
 from llmscan.collect.compose_services import stack_of
 from llmscan.collect.compose_sources import Sources, folder_of
 from llmscan.collect.yaml_tree import Unreadable
 from llmscan.model import Stack
-from llmscan.places import PlacedMap
+from llmscan.places import Place
 
 TOP_LEVEL = frozenset({"configs", "include", "models", "name", "networks", "secrets", "services", "version", "volumes"})
 SERVICE_KEYS = frozenset(
@@ -81,17 +82,72 @@ def resolved_project(
 
 
 def load_projects(
-    paths: Sequence[str], root: Path, options: ComposeOptions | None = None
+    paths: Sequence[str],
+    root: Path,
+    options: ComposeOptions | None = None,
+    parsed: Mapping[str, tuple[Any, ...]] | None = None,
 ) -> Iterator[Stack | Unreadable]:
-    """A `Stack` for each compose project among `paths`, and an `Unreadable` for each file that does not parse."""
+    """A `Stack` for each compose project among `paths`, and an `Unreadable` for each file that makes none.
+
+    paths: compose files, relative to the working directory. root: the tree that nothing is read outside of. parsed: the documents
+    of files that were parsed already (with `legacy_booleans=False`). A stack with `overlay` is a variant: only what stands in
+    those files is its own.
+    """
     options = options or ComposeOptions()
-    sources = Sources(root)
+    sources = Sources(root, parsed)
+    readable = []
     for path in paths:
-        made = compose_project((path,), folder_of(path), sources, options.env)
-        yield made if isinstance(made, Unreadable) else stack_of(made, sources, options.profiles)
+        refusal = _refusal(path, sources)
+        if refusal is not None:
+            yield refusal
+        else:
+            readable.append(path)
+    yield from _stacks(plan_projects(readable, sources, options.env), sources, options)
 
 
-def services_of(composed: Composed) -> PlacedMap | None:
-    """The services of a project, or None."""
-    services = composed.tree.get("services")
-    return services if isinstance(services, PlacedMap) else None
+def _refusal(path: str, sources: Sources) -> Unreadable | None:
+    trees = sources.trees(path)
+    if isinstance(trees, Unreadable):
+        return trees
+    if any(is_compose(tree) for tree in trees) or all(_only_shared(tree) for tree in trees):
+        return None
+    return Unreadable(Place(path, 1, 1, 1), "it is no compose file: its services are not what Compose would run")
+
+
+def _only_shared(tree: Any) -> bool:
+    """Whether a file declares only what others use (networks, volumes), so that nothing runs from it alone."""
+    return isinstance(tree, dict) and "services" not in tree and all(_top_level(key) for key in tree)
+
+
+def _stacks(plans: Sequence[Plan], sources: Sources, options: ComposeOptions) -> Iterator[Stack | Unreadable]:
+    loaded: list[tuple[Plan, Composed]] = []
+    for plan in plans:
+        made = _composed(plan, sources, options)
+        if isinstance(made, Unreadable):
+            yield made
+        else:
+            loaded.append((plan, made))
+    judged: set[str] = set()
+    for plan, composed in without_taken(loaded):
+        stack = stack_of(composed, sources, options.profiles)
+        if stack.workloads or stack.gaps:
+            yield _only_own(stack, plan, composed, judged)
+
+
+def _only_own(stack: Stack, plan: Plan, composed: Composed, judged: set[str]) -> Stack:
+    """`stack` with what was judged in a stack before left out of its own: a file that several projects include, a shared `.env`."""
+    values = tuple(one for one in stack.loose_values if one.setting.place and one.setting.place.path not in judged)
+    environments = {one.setting.place.path for one in values if one.setting.place}
+    files = {*composed.files, *composed.included}
+    own = {*plan.overlay} if plan.overlay else files - judged
+    partly = own != files
+    own |= environments | {path for path, _ in composed.extended if path not in judged}
+    judged |= own
+    return replace(stack, loose_values=values, overlay=tuple(sorted(own)) if partly else ())
+
+
+def _composed(plan: Plan, sources: Sources, options: ComposeOptions) -> Composed | Unreadable:
+    try:
+        return compose_project(plan.files, plan.directory, sources, options.env)
+    except RecursionError:
+        return Unreadable(Place(plan.files[-1], 1, 1, 1), "its aliases nest too deeply")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,10 @@ def shown(path: str) -> str:
 class Sources:
     """The tree under `root`. Paths are relative to the working directory, with `/`; each file is read once."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, parsed: Mapping[str, tuple[Any, ...]] | None = None) -> None:
         self.root = os.path.realpath(root)
         self._texts: dict[str, str | None] = {}
-        self._trees: dict[str, tuple[Any, ...] | Unreadable] = {}
+        self._trees: dict[str, tuple[Any, ...] | Unreadable] = dict(parsed or {})
 
     def inside(self, path: str) -> bool:
         """Whether `path` is there and, with all links followed, within the tree."""

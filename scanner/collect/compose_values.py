@@ -35,7 +35,7 @@ class Environments:
         if isinstance(environment, PlacedMap):
             for name, value in environment.items():
                 place = place_of(environment, name) or service.place
-                settings[str(name)] = self._setting(str(name), value, place, settings.get(str(name)))
+                settings[str(name)] = self._setting(str(name), value, place)
         return settings, tuple(gaps)
 
     def _entries(self, item: Mapping[Any, Any], place: Place, gaps: list[Gap]) -> tuple[EnvEntry, ...]:
@@ -58,14 +58,14 @@ class Environments:
             return passed_through(entry.name, entry.place)
         return literal(entry.name, entry.value, entry.place, Origin.CONFIG)
 
-    def _setting(self, name: str, value: str | None, place: Place, below: Setting | None) -> Setting:
-        """A line of `environment`; without a value it passes on what the project, or an env file, knows."""
+    def _setting(self, name: str, value: str | None, place: Place) -> Setting:
+        """A line of `environment`; without a value it passes on what the project knows, and never what an env file says."""
         if value is not None:
             return literal(name, value, place, Origin.LITERAL)
         given = self.variables.get(name)
         if given is not None:
             return literal(name, given, place, Origin.CONFIG)
-        return below if below is not None else passed_through(name, place)
+        return passed_through(name, place)
 
 
 def passed_through(name: str, place: Place) -> Setting:
