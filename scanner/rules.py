@@ -106,9 +106,7 @@ def fail(
 ) -> Verdict:
     """The object is wrong in what this rule looks at. See `Verdict` for the arguments; `product` is what `scan.products_of` gives."""
     note = product.note() if product is not None else None
-    return Verdict(
-        Status.FAIL, message, fix, place, evidence, setting, resource, via, reach, product=note, quote=quote
-    )
+    return Verdict(Status.FAIL, message, fix, place, evidence, setting, resource, via, reach, product=note, quote=quote)
 
 
 def unknown(
@@ -124,7 +122,15 @@ def unknown(
     """It cannot be told; `missing` is what was not seen."""
     note = product.note() if product is not None else None
     return Verdict(
-        Status.UNKNOWN, message, fix, place, setting=setting, resource=resource, missing=missing, product=note, reach=reach
+        Status.UNKNOWN,
+        message,
+        fix,
+        place,
+        setting=setting,
+        resource=resource,
+        missing=missing,
+        product=note,
+        reach=reach,
     )
 
 

@@ -10,7 +10,18 @@ from types import SimpleNamespace
 from typing import Any, TypeVar
 
 from llmscan.decisions import Decision, decide
-from llmscan.findings import Coverage, Failure, Finding, InventoryItem, Related, Report, Resource, Status, Target, Verdict
+from llmscan.findings import (
+    Coverage,
+    Failure,
+    Finding,
+    InventoryItem,
+    Related,
+    Report,
+    Resource,
+    Status,
+    Target,
+    Verdict,
+)
 from llmscan.host import Host
 from llmscan.model import Container, Gap, Reach, Stack, Workload
 from llmscan.places import Place
@@ -46,7 +57,9 @@ class Scan:
     `options` has the options that rules declared, by name. `observed` has what probes saw, by endpoint.
     """
 
-    def __init__(self, stack: Stack, catalogue: Catalogue, options: Mapping[str, Any], observed: Mapping[Any, Any] | None = None) -> None:
+    def __init__(
+        self, stack: Stack, catalogue: Catalogue, options: Mapping[str, Any], observed: Mapping[Any, Any] | None = None
+    ) -> None:
         self.stack, self.catalogue = stack, catalogue
         self.options = SimpleNamespace(**options)
         self.observed = observed or {}
@@ -129,8 +142,15 @@ def _port_number(entry: Mapping[str, Any], reading: Reading) -> int | None:
     return int(number) if str(number).isdigit() else None
 
 
-def run(collection: Collection, host: Host, catalogue: Catalogue, options: Mapping[str, Any], probe: Any = None) -> Report:
-    """Judge what was collected with every rule, and make the report."""
+def run(
+    collection: Collection,
+    host: Host,
+    catalogue: Catalogue,
+    options: Mapping[str, Any],
+    probe: Callable[[Scan], Any] | None = None,
+    learn: Callable[[Scan], None] = lambda scan: None,
+) -> Report:
+    """Judge what was collected with every rule, and make the report. `learn` is told of each stack, to redact its values later."""
     findings: list[Finding] = []
     passed: dict[str, int] = {}
     inventory: list[InventoryItem] = []
@@ -138,6 +158,7 @@ def run(collection: Collection, host: Host, catalogue: Catalogue, options: Mappi
         scan = Scan(stack, catalogue, options)
         if probe is not None:
             scan.observed = probe(scan)
+        learn(scan)
         findings += merge(judge(scan, host, passed, collection.live))
         inventory += inventory_of(scan)
     return Report(
@@ -220,7 +241,11 @@ def merge(findings: Iterable[Finding]) -> list[Finding]:
     result: dict[Any, Finding] = {}
     seen: dict[str, Any] = {}
     for item in findings:
-        line = (item.rule, item.status, item.place) if item.place is not None else (item.rule, item.status, item.fingerprint)
+        line = (
+            (item.rule, item.status, item.place)
+            if item.place is not None
+            else (item.rule, item.status, item.fingerprint)
+        )
         key = seen.get(item.fingerprint + item.status) or line
         if key not in result:
             result[key] = item

@@ -1,0 +1,357 @@
+"""Unauthenticated endpoints: whether a product asks its callers for a credential, from its settings and its version."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from llmscan import (
+    Container,
+    Decision,
+    Endpoint,
+    Evidence,
+    Found,
+    Reach,
+    Rule,
+    Running,
+    Scan,
+    Severity,
+    Verdict,
+    fail,
+    hookimpl,
+    passed,
+    rule,
+    unknown,
+)
+from llmscan.decisions import condition, holds
+
+CATEGORY = "unauthenticated-endpoint"
+WEAK = "weak-authentication"
+REFS = ("CWE-306", "LLM06:2026", "AML.T0013", "AISVS-1.0:C5")
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """One product in one container, the endpoints of one role, and whether it asks callers for a credential there."""
+
+    running: Running
+    role: str
+    decision: Decision
+    reach: Reach
+    endpoint: Endpoint | None
+    limited: bool
+
+
+def doors(container: Container, scan: Scan) -> tuple[Door, ...]:
+    """The doors of a container, one for each product and role that the catalogue decides separately."""
+    return scan.memo(("doors", id(container)), lambda: tuple(_doors(container, scan)))
+
+
+def _doors(container: Container, scan: Scan) -> Iterator[Door]:
+    workload = scan.workload_of(container)
+    if container.role == "init" or not workload.runs:
+        return
+    for running in scan.products_of(container):
+        if not running.serves:
+            continue
+        block = running.product.facts.get("authentication")
+        for role in block if isinstance(block, Mapping) else ("",):
+            decision = scan.decision("authentication", running, container, role)
+            if decision is not None and decision.possible:
+                yield _door(running, role, decision, container, scan)
+
+
+def _door(running: Running, role: str, decision: Decision, container: Container, scan: Scan) -> Door:
+    endpoints = [e for e in scan.endpoints_of(container) if e.product == running.id and (not role or e.role == role)]
+    serving = [e for e in endpoints if e.role not in ("metrics",)] or endpoints
+    endpoint = max(serving, key=lambda e: e.reach, default=None)
+    default = Reach.CLUSTER if not endpoints and not _loopback(running, container, scan) else Reach.LOOPBACK
+    reach = endpoint.reach if endpoint is not None else default
+    return Door(
+        running, role, decision, reach, endpoint, bool(endpoint and endpoint.limited_by and reach <= Reach.CLUSTER)
+    )
+
+
+def _loopback(running: Running, container: Container, scan: Scan) -> bool:
+    listens = scan.decision("listens", running, container)
+    return listens is not None and listens.answer == "loopback"
+
+
+def _judge(container: Container, scan: Scan, reach: Reach, limited: bool = False) -> Iterator[Verdict]:
+    told: set[str] = set()
+    for door in sorted(doors(container, scan), key=lambda d: -d.reach):
+        if door.running.id in told:
+            continue
+        answers = door.decision.answers
+        if answers == {"open"} or ("open" in answers and door.decision.missing):
+            told.add(door.running.id)
+            if (door.reach, door.limited) == (reach, limited):
+                yield _verdict(door, container, scan)
+        elif reach is Reach.CLUSTER and not limited and door.decision.answer in ("required", "first-visitor"):
+            yield passed()
+
+
+def _verdict(door: Door, container: Container, scan: Scan) -> Verdict:
+    facts, decision = door.running.product.facts, door.decision
+    fix = str(decision.first.clause.get("fix") or _fix(facts, door.role))
+    setting = f"authentication {door.role}".strip()
+    if decision.answer != "open":
+        what = "; ".join(dict.fromkeys(str(gap) for gap in decision.missing))
+        return unknown(
+            f"Whether {door.running.name} asks its callers for a credential is not known: {what}. {_alternatives(door)}",
+            *decision.missing, fix=fix, setting=setting, product=door.running, reach=door.reach,
+        )  # fmt: skip
+    found = decision.deciding
+    place = found.place if found is not None else None
+    evidence = Evidence.DECLARED if found is not None and place is not None else Evidence.DEFAULT
+    return fail(
+        f"{door.running.name} {_said(decision)}. {_ways(door)}",
+        fix=fix, place=place, evidence=evidence, setting=setting, product=door.running, reach=door.reach,
+    )  # fmt: skip
+
+
+def _fix(facts: Mapping[str, Any], role: str) -> str:
+    fix = facts.get("authentication_fix", "")
+    return str(fix.get(role, "")) if isinstance(fix, Mapping) else str(fix)
+
+
+def _said(decision: Decision) -> str:
+    return decision.say.rstrip(".") or "asks its callers for no credential"
+
+
+def _alternatives(door: Door) -> str:
+    parts = []
+    for item in door.decision.possible:
+        since, before = item.clause.get("since"), item.clause.get("before")
+        span = " ".join(
+            part for part in (f"from {since}" if since else "", f"before {before}" if before else "") if part
+        )
+        if span:
+            parts.append(f"{span}: {item.answer}")
+    return f"It depends on the version ({'; '.join(parts)})." if parts else ""
+
+
+def _ways(door: Door) -> str:
+    if door.endpoint is None:
+        return "Every peer that reaches it can use it."
+    if door.limited:
+        return f"Policy '{door.endpoint.limited_by[0]}' admits only some peers to it, and those are asked for nothing."
+    farthest = door.endpoint.farthest()
+    text = farthest.text if farthest is not None else ""
+    guards = door.endpoint.guards
+    if guards and door.reach <= Reach.CLUSTER:
+        return (
+            f"Callers from outside are asked for a credential first ({guards[0]}); the direct way stays open: {text}."
+        )
+    if guards:
+        return f"One way asks for a credential ({guards[0]}), and another does not: {text}."
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+@rule(
+    "AUT001",
+    "Unauthenticated endpoint open to the internet",
+    Severity.CRITICAL,
+    category=CATEGORY,
+    refs=(*REFS, "AML.T0034"),
+)
+def open_to_the_internet(container: Container, scan: Scan) -> Iterator[Verdict]:
+    """Anyone who finds the address can run the model, read what it serves, and often load, change or delete models.
+
+    Set the product's key, or put an authenticating proxy in front and publish only that.
+    """
+    yield from _judge(container, scan, Reach.INTERNET)
+
+
+@rule("AUT002", "Unauthenticated endpoint open to the network of its host", Severity.HIGH, category=CATEGORY, refs=REFS)
+def open_to_the_network(container: Container, scan: Scan) -> Iterator[Verdict]:
+    """Everyone on the network of the host can use the endpoint as its owner can.
+
+    Set the product's key, and publish the port on loopback or behind an authenticating proxy only.
+    """
+    yield from _judge(container, scan, Reach.HOST_NETWORK)
+
+
+@rule("AUT003", "Unauthenticated endpoint open to its cluster", Severity.MEDIUM, category=CATEGORY, refs=REFS)
+def open_to_the_cluster(container: Container, scan: Scan) -> Iterator[Verdict]:
+    """Any workload beside it, also a compromised one, can use the endpoint without a credential.
+
+    Set the product's key, and let a network policy admit only the workloads that need it.
+    """
+    yield from _judge(container, scan, Reach.CLUSTER)
+
+
+@rule(
+    "AUT004",
+    "Unauthenticated endpoint open to the peers that a policy admits",
+    Severity.LOW,
+    category=CATEGORY,
+    refs=REFS,
+)
+def open_to_admitted_peers(container: Container, scan: Scan) -> Iterator[Verdict]:
+    """A network policy narrows who can knock, and those who can are still asked for nothing.
+
+    Set the product's key as well: a policy knows addresses, not callers.
+    """
+    yield from _judge(container, scan, Reach.CLUSTER, limited=True)
+
+
+def _secured(container: Container, scan: Scan) -> Iterator[Door]:
+    """Doors that do ask for a credential, and can be reached at all."""
+    for door in doors(container, scan):
+        if door.decision.answer == "required" and door.reach >= Reach.CLUSTER:
+            yield door
+
+
+@rule(
+    "AUT005",
+    "Routes that the key does not cover",
+    Severity.MEDIUM,
+    category=WEAK,
+    refs=("CWE-288", "API5:2023", "AISVS-1.0:C5"),
+)
+def routes_without_the_key(container: Container, scan: Scan) -> Iterator[Verdict]:
+    """A key is set, and some routes do not ask for it: whoever knows them gets the same work, or control, without it.
+
+    Let only the guarded routes through a proxy in front, and keep the port itself inside.
+    """
+    for door in _secured(container, scan):
+        reading = scan.reading(door.running, container)
+        for entry in door.running.product.facts.get("uncovered", ()):
+            if door.role and entry.get("role") not in (None, door.role):
+                continue
+            if holds(entry, reading).truth:
+                routes = ", ".join(entry.get("routes", ())[:6])
+                yield fail(
+                    f"{door.running.name} has a key and leaves {routes} open: {str(entry.get('say', '')).rstrip('.')}.",
+                    fix=str(entry.get("fix", "")), evidence=Evidence.DEFAULT, setting=f"uncovered {routes}",
+                    product=door.running, reach=door.reach,
+                )  # fmt: skip
+
+
+@rule(
+    "AUT006",
+    "A setting that looks like authentication and is not",
+    Severity.MEDIUM,
+    category=WEAK,
+    refs=("CWE-1188", "CWE-306"),
+)
+def looks_like_authentication(container: Container, scan: Scan) -> Iterator[Verdict]:
+    """Somebody meant to lock this door and believes it locked.
+
+    Use the setting that the product checks, and remove this one.
+    """
+    for door in doors(container, scan):
+        if door.decision.answer not in ("open", "application"):
+            continue
+        reading = scan.reading(door.running, container)
+        for entry in door.running.product.facts.get("misleading", ()):
+            found = reading.setting(entry["setting"])
+            if found.present and found.origin != "image" and holds(entry, reading).truth:
+                yield fail(
+                    f"{found.name} is set, and protects nothing: {str(entry.get('say', '')).rstrip('.')}.",
+                    fix=str(entry.get("fix") or _fix(door.running.product.facts, door.role)),
+                    place=found.place, setting=found.name, product=door.running,
+                )  # fmt: skip
+        return
+
+
+@rule(
+    "AUT007", "Well-known default credential", Severity.HIGH, category=WEAK, refs=("CWE-1392", "CWE-798", "AML.T0012")
+)
+def default_credential(container: Container, scan: Scan) -> Iterator[Verdict]:
+    """The credential stands in the product's public documentation or source; the first guess of an attacker is right.
+
+    Set one of your own from a secret, and change it where it was already used.
+    """
+    if container.role == "init" or not scan.workload_of(container).runs:
+        return
+    for running in scan.products_of(container):
+        reading = scan.reading(running, container)
+        for entry in running.product.facts.get("default_credentials", ()):
+            found = _known_value(entry, reading)
+            if found is not None:
+                where = f"{found.name} is" if found.name else "The credential is"
+                yield fail(
+                    f"{where} a value that everybody knows: {str(entry.get('say', running.name + ' ships it')).rstrip('.')}.",
+                    fix=str(entry.get("fix", "")), place=found.place,
+                    evidence=Evidence.DECLARED if found.place else Evidence.DEFAULT,
+                    setting=found.name or "default credential", product=running,
+                )  # fmt: skip
+
+
+def _known_value(entry: Mapping[str, Any], reading: Any) -> Found | None:
+    """The setting that holds a well-known value, or that is left out so that one holds."""
+    if not holds({k: v for k, v in entry.items() if k != "then"}, reading).truth:
+        return None
+    if "setting" not in entry:
+        held = condition(entry.get("when", {}), reading)
+        return next((found for found in held.found if found.present), Found(False)) if "when" in entry else None
+    found = reading.setting(entry["setting"])
+    if not found.present or found.value is None:
+        return None
+    digest = hashlib.sha256(found.value.encode()).hexdigest()
+    known = found.value in entry.get("values", ()) or digest in entry.get("sha256", ())
+    return found if known else None
+
+
+@rule("AUT008", "Anyone may register an account", Severity.MEDIUM, category=WEAK, refs=("CWE-287", "AML.T0012"))
+def open_registration(container: Container, scan: Scan) -> Iterator[Verdict]:
+    """A login protects little where every visitor may make an account.
+
+    Switch self-registration off once the accounts that you need exist, or connect your identity provider.
+    """
+    for running, decision in _decided(container, scan, "registration"):
+        if decision.answer == "open":
+            found = decision.deciding
+            yield fail(
+                f"{running.name} lets every visitor make an account: {_said(decision)}.",
+                fix=str(running.product.facts.get("registration_fix", "")),
+                place=found.place if found else None,
+                evidence=Evidence.DECLARED if found and found.place else Evidence.DEFAULT,
+                setting="registration", product=running,
+            )  # fmt: skip
+        elif decision.answer == "closed":
+            yield passed()
+
+
+@rule("AUT009", "The first visitor becomes administrator", Severity.LOW, category=WEAK, refs=("CWE-1188",))
+def first_visitor(container: Container, scan: Scan) -> Iterator[Verdict]:
+    """Until somebody has made the first account, whoever comes first owns the installation.
+
+    Create the administrator's account in the same step as the deployment, before anybody else can reach it.
+    """
+    for door in doors(container, scan):
+        if door.decision.answer == "first-visitor" and door.reach >= Reach.HOST_NETWORK:
+            yield fail(
+                f"{door.running.name} {_said(door.decision)}. {_ways(door)}",
+                fix=_fix(door.running.product.facts, door.role), evidence=Evidence.DEFAULT, setting="first visitor",
+                product=door.running, reach=door.reach,
+            )  # fmt: skip
+
+
+def _decided(container: Container, scan: Scan, block: str) -> Iterator[tuple[Running, Decision]]:
+    if container.role == "init" or not scan.workload_of(container).runs:
+        return
+    for running in scan.products_of(container):
+        decision = scan.decision(block, running, container)
+        if decision is not None and running.serves:
+            yield running, decision
+
+
+@hookimpl
+def llmscan_rules() -> list[Rule]:
+    """The rules of this family."""
+    return [
+        open_to_the_internet,
+        open_to_the_network,
+        open_to_the_cluster,
+        open_to_admitted_peers,
+        routes_without_the_key,
+        looks_like_authentication,
+        default_credential,
+        open_registration,
+        first_visitor,
+    ]

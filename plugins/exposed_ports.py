@@ -1,0 +1,209 @@
+"""Exposed ports: endpoints that can be reached from beyond the host's loopback or the cluster, and by which way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from llmscan import (
+    Container,
+    Endpoint,
+    Reach,
+    Related,
+    Resource,
+    Rule,
+    Scan,
+    Severity,
+    Verdict,
+    Way,
+    fail,
+    hookimpl,
+    passed,
+    rule,
+    unknown,
+)
+
+CONTROL = frozenset({"management", "debug", "cluster"})
+NAMES = {
+    "inference": "the inference API",
+    "management": "a management interface",
+    "debug": "a debug interface",
+    "cluster": "the cluster's own traffic",
+    "data": "a data store",
+    "web": "the web page",
+    "metrics": "metrics",
+}
+REFS = ("CWE-668", "LLM06:2026", "AML.T0006", "NSA-CISA-K8s-1.2:network", "AISVS-1.0:C4")
+
+
+def exposing(endpoint: Endpoint) -> Iterator[Way]:
+    """The ways that open an endpoint to more than its cluster or its container network; a hostPort has a rule of its own."""
+    host_ports = any(way.kind == "hostPort" for way in endpoint.ways)
+    for way in endpoint.ways:
+        if (
+            way.reach >= Reach.HOST_NETWORK
+            and way.kind != "hostPort"
+            and not (way.kind == "host network" and host_ports)
+        ):
+            yield way
+
+
+def level(endpoint: Endpoint, way: Way) -> Severity:
+    """How bad it is that this way leads to this endpoint; what asks callers for a credential in front takes a level off."""
+    internet = way.reach is Reach.INTERNET
+    if endpoint.role in CONTROL:
+        severity = Severity.CRITICAL if internet else Severity.HIGH
+    elif endpoint.role in ("inference", "data"):
+        severity = Severity.HIGH
+    elif endpoint.role in ("web", "metrics"):
+        severity = Severity.MEDIUM if internet else Severity.LOW
+    else:
+        severity = Severity.MEDIUM
+    return Severity(max(severity - (1 if way.authenticated_by else 0), Severity.LOW))
+
+
+def _key(endpoint: Endpoint, way: Way) -> tuple[object, ...]:
+    """What one mistake is: the object that opens the way, or the line of the workload that does."""
+    if way.opener is not None and way.opener.name:
+        return (way.opener.kind, way.opener.namespace, way.opener.name)
+    return (
+        endpoint.workload.kind,
+        endpoint.workload.namespace,
+        endpoint.workload.name,
+        way.kind,
+        way.place or way.port,
+    )
+
+
+def _worst(scan: Scan) -> dict[tuple[object, ...], tuple[Severity, int]]:
+    """For each mistake its severity and the endpoint that makes it so bad."""
+    worst: dict[tuple[object, ...], tuple[Severity, int]] = {}
+    for workload, container in scan.containers():
+        for endpoint in scan.endpoints_of(container) if workload.runs else ():
+            for way in exposing(endpoint):
+                found = (level(endpoint, way), id(endpoint))
+                key = _key(endpoint, way)
+                if key not in worst or found[0] > worst[key][0]:
+                    worst[key] = found
+    return worst
+
+
+def _judge(endpoint: Endpoint, scan: Scan, severity: Severity) -> Iterator[Verdict]:
+    worst = scan.memo("exposed ports", lambda: _worst(scan))
+    for way in exposing(endpoint):
+        if worst.get(_key(endpoint, way)) == (severity, id(endpoint)):
+            yield _verdict(endpoint, way)
+
+
+def _verdict(endpoint: Endpoint, way: Way) -> Verdict:
+    resource = _opener(way)
+    what = NAMES.get(endpoint.role, f"port {endpoint.port}")
+    of = f"{what} of {endpoint.workload.kind} '{endpoint.workload.name}'"
+    setting = f"{way.kind} {endpoint.port}"
+    if way.gap is not None:
+        return unknown(
+            f"Whether {of} is open is not known: {way.text}",
+            way.gap,
+            place=way.place,
+            setting=setting,
+            resource=resource,
+        )
+    message = f"{way.text[0].upper()}{way.text[1:]}, which leads to {of} on port {endpoint.port}."
+    if way.authenticated_by:
+        message += f" Callers are asked for a credential first ({way.authenticated_by})."
+    if way.conditional:
+        message += f" It runs with {way.conditional}."
+    via = way.opener or Related(endpoint.workload.name, endpoint.workload.kind, endpoint.workload.namespace, way.place)
+    return fail(message, place=way.place, setting=setting, resource=resource, via=via, reach=way.reach, fix=_fix(way))
+
+
+def _opener(way: Way) -> Resource | None:
+    if way.opener is None:
+        return None
+    return Resource(way.opener.kind, way.opener.name, way.opener.namespace)
+
+
+def _fix(way: Way) -> str:
+    if way.kind == "published port":
+        return f'Publish it on loopback alone ("127.0.0.1:{way.port or "PORT"}:..."), or drop the entry and let other containers use the network.'
+    if way.kind in ("LoadBalancer", "NodePort", "external IP"):
+        return "Make the Service type ClusterIP and put an authenticating gateway in front; an internal load balancer narrows it to your network."
+    if way.kind == "host network":
+        return "Stop sharing the host's network and publish only the port that is needed, on loopback."
+    return "Take the route away, or have it ask callers for a credential (an auth annotation, oauth2-proxy, a gateway policy)."
+
+
+@rule("EXP001", "Control port open to the internet", Severity.CRITICAL, category="exposed-port", refs=REFS)
+def control_port_on_the_internet(endpoint: Endpoint, scan: Scan) -> Iterator[Verdict]:
+    """Whoever finds a management, debug or cluster port on the internet can usually run code behind it, and go on from there.
+
+    Keep such ports inside: a ClusterIP Service, a loopback binding, and a tunnel for those who need it.
+    """
+    yield from _judge(endpoint, scan, Severity.CRITICAL)
+
+
+@rule("EXP002", "Model, data or control port open beyond its host", Severity.HIGH, category="exposed-port", refs=REFS)
+def serving_port_beyond_the_host(endpoint: Endpoint, scan: Scan) -> Iterator[Verdict]:
+    """Everyone on the network can knock at the model server or data store: use it, wear it out, try its weaknesses.
+
+    Publish it on loopback or inside the cluster only, and put an authenticating proxy in front of what must be open.
+    """
+    yield from _judge(endpoint, scan, Severity.HIGH)
+
+
+@rule("EXP003", "Port open beyond its host", Severity.MEDIUM, category="exposed-port", refs=REFS)
+def port_beyond_the_host(endpoint: Endpoint, scan: Scan) -> Iterator[Verdict]:
+    """A port that more people can reach than need it widens what an attacker can try.
+
+    Publish it on loopback or inside the cluster only, unless it is meant for everyone on that network.
+    """
+    yield from _judge(endpoint, scan, Severity.MEDIUM)
+
+
+@rule("EXP004", "Web page or metrics open beyond its host", Severity.LOW, category="exposed-port", refs=REFS)
+def page_beyond_the_host(endpoint: Endpoint, scan: Scan) -> Iterator[Verdict]:
+    """A page or metrics that the whole network can load tells what runs here, and is one more door to try.
+
+    Publish it on loopback, or behind the proxy that signs users in.
+    """
+    yield from _judge(endpoint, scan, Severity.LOW)
+
+
+@rule(
+    "EXP005", "hostPort opens a port of every node", Severity.HIGH, category="exposed-port",
+    refs=("PSS-1.37:hostPorts", "CWE-668", *REFS[1:3]),
+)  # fmt: skip
+def host_port(container: Container, scan: Scan) -> Iterator[Verdict]:
+    """A hostPort opens the container on the node's own address, past Services and most network policies.
+
+    Remove `hostPort` (and `hostNetwork`), and let a Service lead to the container.
+    """
+    found = False
+    for published in container.published:
+        if published.kind != "hostPort":
+            continue
+        found = True
+        inside = (
+            " (a pod on the host's network opens each of its ports so)"
+            if scan.workload_of(container).host_network.value
+            else ""
+        )
+        yield fail(
+            f"Port {published.container_port} of container '{container.name}' is open on port {published.host_port} of every node that it runs on{inside}.",
+            place=published.place,
+            setting=f"hostPort {published.host_port}",
+            reach=Reach.HOST_NETWORK,
+        )
+    if not found and scan.workload_of(container).orchestrated:
+        yield passed()
+
+
+@hookimpl
+def llmscan_rules() -> list[Rule]:
+    """The rules of this family."""
+    return [
+        control_port_on_the_internet,
+        serving_port_beyond_the_host,
+        port_beyond_the_host,
+        page_beyond_the_host,
+        host_port,
+    ]

@@ -1,0 +1,113 @@
+"""Deployment files of a repository: which file is what, and the stacks that they make."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from llmscan.collect.manifests import Manifests, looks_like_manifest, read_manifests, stacks
+from llmscan.collect.tree import SUFFIXES, FileTree, find_files, folder_of
+from llmscan.collect.yaml_tree import Unreadable
+from llmscan.findings import Failure, Target
+from llmscan.model import Gap, Stack
+from llmscan.scan import Collection
+
+COMPOSE = re.compile(r"^[ \t]*[\"']?(?:services|include)[\"']?[ \t]*:", re.MULTILINE)
+KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+
+
+@dataclass(frozen=True, slots=True)
+class FilesOptions:
+    """What `llmscan files` was told."""
+
+    exclude: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    """Variables that may be taken for compose files (`--env`)."""
+    profiles: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+    set_values: tuple[str, ...] = ()
+    release_name: str = ""
+    kube_version: str = ""
+
+
+@dataclass(slots=True)
+class Found:
+    """What the collectors of one walk brought."""
+
+    stacks: list[Stack] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    objects: int = 0
+
+
+def collect_files(paths: Sequence[str], options: FilesOptions = FilesOptions()) -> Collection:
+    """Find and read everything under the PATHs."""
+    tree = find_files(paths, options.exclude)
+    found = Found()
+    claimed = _packaged(tree, options, found)
+    manifests: list[tuple[str, str]] = []
+    composes: list[str] = []
+    for path in tree.paths:
+        if path in claimed or not path.endswith(SUFFIXES) or path.rpartition("/")[2] in KUSTOMIZATIONS:
+            continue
+        text = tree.read(path)
+        if text is None:
+            continue
+        if looks_like_manifest(text):
+            manifests.append((path, text))
+        elif COMPOSE.search(text):
+            composes.append(path)
+        else:
+            found.notes.append(f"{path}: neither a manifest nor a compose file")
+    _take(read_manifests(tree, manifests), found)
+    _composes(tree, composes, options, found)
+    return Collection(
+        target=Target("files", " ".join(paths)),
+        stacks=tuple(found.stacks),
+        failures=(*tree.failures, *found.failures),
+        gaps=tuple(found.gaps),
+        notes=(*tree.notes, *found.notes),
+        files=len(manifests) + len(composes),
+        objects=found.objects,
+    )
+
+
+def _take(manifests: Manifests, found: Found) -> None:
+    found.stacks += stacks(manifests)
+    found.failures += manifests.failures
+    found.gaps += manifests.gaps
+    found.notes += manifests.notes
+    found.objects += manifests.objects
+
+
+def _packaged(tree: FileTree, options: FilesOptions, found: Found) -> set[str]:
+    """Charts: their files are templates and values, not manifests."""
+    claimed: set[str] = set()
+    for path in tree.paths:
+        if path.rpartition("/")[2] == "Chart.yaml":
+            folder = folder_of(path)
+            claimed.update(p for p in tree.paths if p.startswith(f"{folder}/" if folder else ""))
+            found.failures.append(
+                Failure("input", folder or ".", "a chart, which was not read: helm renders charts and is not there")
+            )
+    return claimed
+
+
+def _composes(tree: FileTree, paths: Sequence[str], options: FilesOptions, found: Found) -> None:
+    from llmscan.collect.compose import ComposeOptions, load_projects
+
+    by_root: dict[Path, list[str]] = {}
+    for path in paths:
+        by_root.setdefault(tree.root(path), []).append(path)
+    for root, group in by_root.items():
+        for made in load_projects(group, root, ComposeOptions(dict(options.env), options.profiles)):
+            if isinstance(made, Unreadable):
+                found.failures.append(
+                    Failure("input", made.place.path, f"it does not parse: {made.reason}", made.place)
+                )
+            else:
+                found.stacks.append(made)
+                found.objects += len(made.workloads)

@@ -1,0 +1,530 @@
+"""Pod specs, wherever a resource nests them, as workloads with effective values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from llmscan.model import (
+    ConfigData,
+    ConfigFile,
+    Container,
+    ContainerRole,
+    Gap,
+    Image,
+    Origin,
+    Port,
+    Published,
+    Resources,
+    Security,
+    Setting,
+    Value,
+    Volume,
+    Word,
+    Workload,
+    parse_image,
+)
+from llmscan.places import Place, place_of
+
+CONTAINER_LISTS: tuple[tuple[str, ContainerRole], ...] = (
+    ("containers", "regular"),
+    ("initContainers", "init"),
+    ("ephemeralContainers", "ephemeral"),
+)
+CONTAINER_KEYS = frozenset({"image", "command", "args", "env", "ports", "resources", "volumeMounts", "securityContext"})
+VARIABLE_IMAGE = re.compile(r"\$[{(\w]|\{\{|<[^>]*>")
+REFERENCE = re.compile(r"\$\(([A-Za-z_][\w.-]*)\)")
+MAX_DEPTH = 40
+Configs = Mapping[tuple[str, str], ConfigData]
+
+
+@dataclass(frozen=True, slots=True)
+class PodSpec:
+    """A pod spec found in a resource: the spec, the metadata of its template, and which of several it is."""
+
+    spec: Any
+    template: Any
+    variant: str
+
+
+def find_pod_specs(resource: Any) -> list[PodSpec]:
+    """Every mapping of a resource that has the shape of a pod spec, with the template that holds it."""
+    found = list(_search(resource, (), 0))
+    if len(found) == 1:
+        return [PodSpec(found[0].spec, found[0].template, "")]
+    return found
+
+
+def _search(node: Any, path: tuple[str, ...], depth: int, parent: Any = None) -> Iterator[PodSpec]:
+    if depth > MAX_DEPTH:
+        return
+    if isinstance(node, list):
+        for index, item in enumerate(node):
+            yield from _search(item, (*path, _item_name(item, index)), depth + 1, node)
+        return
+    if not isinstance(node, dict):
+        return
+    if _is_pod_spec(node):
+        yield PodSpec(node, parent if isinstance(parent, dict) else {}, _variant(path))
+        return
+    for key, child in node.items():
+        if isinstance(child, dict | list) and key not in ("metadata", "status", "openAPIV3Schema"):
+            yield from _search(child, (*path, str(key)), depth + 1, node)
+
+
+def _item_name(item: Any, index: int) -> str:
+    if isinstance(item, dict):
+        for key in ("groupName", "name"):
+            if isinstance(item.get(key), str):
+                return str(item[key])
+    return str(index)
+
+
+def _variant(path: tuple[str, ...]) -> str:
+    """A short name for where in its resource a pod template stands."""
+    plain = {"spec", "template", "podTemplate", "rayClusterConfig", "podSpec"}
+    steps = [step for step in path if step not in plain]
+    return re.sub(r"(GroupSpecs?|Template|Specs?)$", "", steps[-1]) if steps else ""
+
+
+def _is_pod_spec(node: Mapping[str, Any]) -> bool:
+    containers = node.get("containers")
+    if isinstance(containers, list) and any(_is_container(item) for item in containers):
+        return True
+    single = node.get("container")
+    return isinstance(single, dict) and isinstance(single.get("image"), str) and _is_container(single)
+
+
+def _is_container(item: Any) -> bool:
+    return isinstance(item, dict) and (
+        isinstance(item.get("image"), str) or ("name" in item and bool(CONTAINER_KEYS & item.keys()))
+    )
+
+
+def workload(resource: Mapping[str, Any], pod: PodSpec, namespace: str, configs: Configs) -> Workload:
+    """A workload from one pod spec of a resource."""
+    spec, metadata = pod.spec, mapping(resource, "metadata")
+    security = _pod_security(mapping(spec, "securityContext"))
+    volumes = {str(v.get("name")): v for v in items(spec, "volumes") if isinstance(v, dict)}
+    parts = _Pod(spec, security, volumes, namespace, configs, _flag(spec, "hostNetwork"))
+    built_in = resource.get("kind") in BUILT_IN
+    return Workload(
+        kind=str(resource.get("kind", "")),
+        name=str(metadata.get("name") or metadata.get("generateName") or "(unnamed)"),
+        namespace=namespace,
+        labels=_texts(
+            mapping(
+                mapping(pod.template, "metadata") or (metadata if pod.spec is resource.get("spec") else {}), "labels"
+            )
+        ),
+        annotations=_texts(mapping(metadata, "annotations")),
+        containers=tuple(parts.containers()),
+        volumes=tuple(parts.volume(name, "", "", False, None) for name in volumes),
+        security=security,
+        host_network=_flag(spec, "hostNetwork"),
+        host_pid=_flag(spec, "hostPID"),
+        host_ipc=_flag(spec, "hostIPC"),
+        host_users=_flag(spec, "hostUsers"),
+        sysctls=tuple(
+            Value(str(s.get("name")), place_of(s, "name"), "pod")
+            for s in items(mapping(spec, "securityContext"), "sysctls")
+            if isinstance(s, dict)
+        ),
+        os=str(mapping(spec, "os").get("name", "linux")),
+        replicas=_replicas(resource),
+        service_account=str(spec.get("serviceAccountName") or ""),
+        place=place_of(resource) if pod.variant == "" else place_of(spec),
+        variant=pod.variant,
+        resource=None if built_in else resource,
+        api_version=str(resource.get("apiVersion", "")),
+    )
+
+
+BUILT_IN = frozenset(
+    [
+        "Pod",
+        "Deployment",
+        "StatefulSet",
+        "DaemonSet",
+        "ReplicaSet",
+        "ReplicationController",
+        "Job",
+        "CronJob",
+        "PodTemplate",
+    ]
+)
+
+
+def _replicas(resource: Mapping[str, Any]) -> Value[int]:
+    spec = mapping(resource, "spec")
+    if resource.get("kind") in ("Deployment", "StatefulSet", "ReplicaSet", "ReplicationController") and isinstance(
+        spec.get("replicas"), int
+    ):
+        return Value(spec["replicas"], place_of(spec, "replicas"))
+    return Value()
+
+
+class _Pod:
+    """Builds the containers of one pod spec."""
+
+    def __init__(
+        self,
+        spec: Any,
+        security: Security,
+        volumes: Mapping[str, Any],
+        namespace: str,
+        configs: Configs,
+        host: Value[bool],
+    ) -> None:
+        self.spec, self.security, self.volumes = spec, security, volumes
+        self.namespace, self.configs, self.host_network = namespace, configs, host
+
+    def containers(self) -> Iterator[Container]:
+        single = self.spec.get("container")
+        if isinstance(single, dict):
+            yield self._container(single, "regular", place_of(self.spec, "container"))
+        for key, role in CONTAINER_LISTS:
+            group = self.spec.get(key)
+            for index, item in enumerate(items(self.spec, key)):
+                if isinstance(item, dict):
+                    sidecar = role == "init" and item.get("restartPolicy") == "Always"
+                    yield self._container(item, "sidecar" if sidecar else role, place_of(group, index))
+
+    def _container(self, item: Mapping[str, Any], role: ContainerRole, place: Place | None) -> Container:
+        env, gaps = self._environment(item)
+        mounts, files, unseen = self._mounts(item)
+        ports = tuple(_ports(item))
+        return Container(
+            name=str(item.get("name") or ""),
+            image=_image(item),
+            role=role,
+            command=_words(item, "command"),
+            args=_words(item, "args"),
+            env=env,
+            ports=ports,
+            published=tuple(_host_ports(item)),
+            mounts=mounts,
+            files=files,
+            security=_effective(self.security, _container_security(mapping(item, "securityContext"))),
+            resources=_resources(item),
+            gaps=(*gaps, *unseen),
+            place=place or place_of(item),
+            probed_hosts=tuple(_probed_hosts(item)),
+        )
+
+    def _environment(self, item: Mapping[str, Any]) -> tuple[dict[str, Setting], list[Gap]]:
+        env: dict[str, Setting] = {}
+        gaps: list[Gap] = []
+        for source in items(item, "envFrom"):
+            if isinstance(source, dict):
+                self._env_from(source, env, gaps)
+        for entry in items(item, "env"):
+            if isinstance(entry, dict) and isinstance(entry.get("name"), str):
+                env[entry["name"]] = self._variable(entry, env)
+        return env, gaps
+
+    def _env_from(self, source: Mapping[str, Any], env: dict[str, Setting], gaps: list[Gap]) -> None:
+        prefix = str(source.get("prefix") or "")
+        for key, secret in (("configMapRef", False), ("secretRef", True)):
+            name = mapping(source, key).get("name")
+            if not isinstance(name, str):
+                continue
+            config = self.configs.get((self.namespace, name))
+            if config is None or config.secret != secret:
+                gaps.append(_unseen_source(name, secret, place_of(source, key)))
+                continue
+            for entry, setting in config.entries.items():
+                origin = Origin.SECRET if secret else Origin.CONFIG
+                value = None if secret else setting.value
+                env[prefix + entry] = Setting(prefix + entry, value, setting.place, origin)
+
+    def _variable(self, entry: Mapping[str, Any], env: Mapping[str, Setting]) -> Setting:
+        name = entry["name"]
+        reference = mapping(entry, "valueFrom")
+        place = place_of(entry, "valueFrom" if reference else "value") or place_of(entry)
+        if "secretKeyRef" in reference:
+            return Setting(name, None, place, Origin.SECRET)
+        if "configMapKeyRef" in reference:
+            return self._from_config_map(name, mapping(reference, "configMapKeyRef"), place)
+        if reference:
+            gap = Gap("environment", f"the value of {name}", "is filled in when the pod starts")
+            return Setting(name, None, place, Origin.UNRESOLVED, gap)
+        value = _text(entry.get("value"))
+        return self._expanded(name, value, place, env)
+
+    def _expanded(self, name: str, value: str, place: Place | None, env: Mapping[str, Setting]) -> Setting:
+        """`$(OTHER)` in a value stands for a variable defined before it."""
+        for match in REFERENCE.finditer(value):
+            other = env.get(match[1])
+            if other is not None and other.value is None:
+                return Setting(name, None, place, other.origin, other.gap)
+        expanded = REFERENCE.sub(lambda m: (env[m[1]].value or "") if m[1] in env else m[0], value)
+        return Setting(name, expanded, place)
+
+    def _from_config_map(self, name: str, reference: Mapping[str, Any], place: Place | None) -> Setting:
+        config = self.configs.get((self.namespace, str(reference.get("name"))))
+        entry = config.entries.get(str(reference.get("key"))) if config else None
+        if entry is not None:
+            return Setting(name, entry.value, entry.place, Origin.CONFIG)
+        gap = Gap(
+            "environment",
+            f"ConfigMap '{reference.get('name')}'",
+            "was not there to read" if config is None else f"has no key '{reference.get('key')}'",
+            "the ConfigMap",
+            place,
+        )
+        return Setting(name, None, place, Origin.UNRESOLVED, gap)
+
+    def _mounts(self, item: Mapping[str, Any]) -> tuple[tuple[Volume, ...], tuple[ConfigFile, ...], list[Gap]]:
+        mounts: list[Volume] = []
+        found: list[ConfigFile] = []
+        gaps: list[Gap] = []
+        for index, mount in enumerate(items(item, "volumeMounts")):
+            if not isinstance(mount, dict) or not isinstance(mount.get("mountPath"), str):
+                continue
+            place = place_of(item.get("volumeMounts"), index)
+            volume = self.volume(
+                str(mount.get("name")), mount["mountPath"], str(mount.get("subPath") or ""), mount.get("readOnly") is True,
+                str(mount.get("mountPropagation") or ""),
+            )  # fmt: skip
+            mounts.append(volume)
+            if volume.kind in ("config", "secret"):
+                found += self._files(mount, volume, gaps, place)
+        return tuple(mounts), tuple(found), gaps
+
+    def volume(self, name: str, path: str, sub_path: str, read_only: bool, propagation: str | None) -> Volume:
+        definition = self.volumes.get(name, {})
+        kind, source, place = _volume_kind(definition, name)
+        return Volume(kind, source, path, sub_path, read_only, place, propagation=propagation or "")
+
+    def _files(
+        self, mount: Mapping[str, Any], volume: Volume, gaps: list[Gap], place: Place | None
+    ) -> Iterator[ConfigFile]:
+        definition = self.volumes.get(str(mount.get("name")), {})
+        for reference in _config_references(definition):
+            if "secretName" in reference or reference.get("_secret"):
+                gaps.append(Gap("config", f"Secret mounted at {volume.mounted_at}", "is never read", "", place))
+                continue
+            config = self.configs.get((self.namespace, str(reference.get("name"))))
+            if config is None:
+                what = f"ConfigMap '{reference.get('name')}'"
+                gaps.append(Gap("config", what, "was not there to read", "the ConfigMap", place))
+                continue
+            yield from _mounted(config, reference, volume)
+
+
+def _config_references(definition: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    if isinstance(definition.get("configMap"), dict):
+        yield definition["configMap"]
+    if isinstance(definition.get("secret"), dict):
+        yield definition["secret"] | {"_secret": True}
+    for source in items(mapping(definition, "projected"), "sources"):
+        if isinstance(source, dict):
+            if isinstance(source.get("configMap"), dict):
+                yield source["configMap"]
+            if isinstance(source.get("secret"), dict):
+                yield source["secret"] | {"_secret": True}
+
+
+def _mounted(config: ConfigData, reference: Mapping[str, Any], volume: Volume) -> Iterator[ConfigFile]:
+    paths = {str(i.get("key")): str(i.get("path")) for i in items(reference, "items") if isinstance(i, dict)}
+    for key, setting in config.entries.items():
+        if paths and key not in paths:
+            continue
+        name = paths.get(key, key)
+        if volume.sub_path and volume.sub_path != name:
+            continue
+        path = volume.mounted_at if volume.sub_path else f"{volume.mounted_at.rstrip('/')}/{name}"
+        yield ConfigFile(path, setting.value or "", setting.place, f"ConfigMap '{config.name}'")
+
+
+def _volume_kind(definition: Mapping[str, Any], name: str) -> tuple[str, str, Place | None]:
+    for key in definition:
+        if key == "name":
+            continue
+        body, place = definition.get(key), place_of(definition, key)
+        if key == "hostPath":
+            return "node-path", str(mapping(definition, key).get("path", "")), place_of(body, "path") or place
+        if key == "configMap":
+            return "config", str(mapping(definition, key).get("name", "")), place
+        if key == "secret":
+            return "secret", str(mapping(definition, key).get("secretName", "")), place
+        if key == "emptyDir":
+            return ("memory" if mapping(definition, key).get("medium") == "Memory" else "empty"), name, place
+        if key == "persistentVolumeClaim":
+            return "claim", str(mapping(definition, key).get("claimName", "")), place
+        if key == "projected":
+            return "config", name, place
+        return "other", str(key), place
+    return "claim" if not definition else "empty", name, None
+
+
+def _image(item: Mapping[str, Any]) -> Image | None:
+    reference = item.get("image")
+    if not isinstance(reference, str) or not reference:
+        return None
+    place = place_of(item, "image")
+    if VARIABLE_IMAGE.search(reference):
+        gap = Gap(
+            "image", "the image name", "holds a placeholder that is filled in elsewhere", "the rendered manifest", place
+        )
+        return parse_image(reference, place, gap=gap)
+    return parse_image(reference, place)
+
+
+def _words(item: Mapping[str, Any], key: str) -> tuple[Word, ...] | None:
+    words = item.get(key)
+    if isinstance(words, str):
+        return (Word(words, place_of(item, key)),)
+    if not isinstance(words, list):
+        return None
+    return tuple(Word(_text(word), place_of(words, index)) for index, word in enumerate(words))
+
+
+def _ports(item: Mapping[str, Any]) -> Iterator[Port]:
+    for index, port in enumerate(items(item, "ports")):
+        if isinstance(port, dict) and isinstance(port.get("containerPort"), int):
+            yield Port(
+                port["containerPort"],
+                str(port.get("protocol") or "TCP").lower(),
+                str(port.get("name") or ""),
+                place_of(item.get("ports"), index),
+            )
+
+
+def _host_ports(item: Mapping[str, Any]) -> Iterator[Published]:
+    for port in items(item, "ports"):
+        if isinstance(port, dict) and isinstance(port.get("hostPort"), int) and port["hostPort"] > 0:
+            number = port.get("containerPort")
+            yield Published(
+                number if isinstance(number, int) else None,
+                port["hostPort"],
+                str(port.get("hostIP") or ""),
+                str(port.get("protocol") or "TCP").lower(),
+                place_of(port, "hostPort"),
+                kind="hostPort",
+            )
+
+
+def _resources(item: Mapping[str, Any]) -> Resources:
+    body = mapping(item, "resources")
+    return Resources(
+        _texts(mapping(body, "limits")),
+        _texts(mapping(body, "requests")),
+        place_of(item, "resources") if "resources" in item else None,
+    )
+
+
+def _probed_hosts(item: Mapping[str, Any]) -> Iterator[Value[str]]:
+    lifecycle = mapping(item, "lifecycle")
+    handlers = [mapping(item, key) for key in ("livenessProbe", "readinessProbe", "startupProbe")]
+    handlers += [mapping(lifecycle, "postStart"), mapping(lifecycle, "preStop")]
+    for handler in handlers:
+        for key in ("httpGet", "tcpSocket"):
+            host = mapping(handler, key).get("host")
+            if isinstance(host, str) and host:
+                yield Value(host, place_of(mapping(handler, key), "host"), "container")
+
+
+def _pod_security(context: Any) -> Security:
+    return _security(context, "pod")
+
+
+def _container_security(context: Any) -> Security:
+    return _security(context, "container")
+
+
+def _security(context: Any, by: str) -> Security:
+    if not context:
+        return Security()
+    capabilities, seccomp = mapping(context, "capabilities"), mapping(context, "seccompProfile")
+    armor, windows, labels = (
+        mapping(context, "appArmorProfile"),
+        mapping(context, "windowsOptions"),
+        mapping(context, "seLinuxOptions"),
+    )
+    return Security(
+        run_as_user=_typed(context, "runAsUser", int, by),
+        run_as_group=_typed(context, "runAsGroup", int, by),
+        run_as_non_root=_typed(context, "runAsNonRoot", bool, by),
+        privileged=_typed(context, "privileged", bool, by),
+        allow_privilege_escalation=_typed(context, "allowPrivilegeEscalation", bool, by),
+        capabilities_added=_capabilities(capabilities, "add", by),
+        capabilities_dropped=_capabilities(capabilities, "drop", by),
+        seccomp=_typed(seccomp, "type", str, by),
+        app_armor=_typed(armor, "type", str, by),
+        se_linux=tuple(
+            Value(f"{key}={labels[key]}", place_of(labels, key), by)
+            for key in ("type", "user", "role")
+            if labels.get(key)
+        ),
+        proc_mount=_typed(context, "procMount", str, by),
+        read_only_root=_typed(context, "readOnlyRootFilesystem", bool, by),
+        windows_host_process=_typed(windows, "hostProcess", bool, by),
+    )
+
+
+def _typed(node: Any, key: str, kind: type, by: str) -> Value[Any]:
+    value = node.get(key) if isinstance(node, dict) else None
+    fits = isinstance(value, kind) and not (kind is int and isinstance(value, bool))
+    return Value(value, place_of(node, key), by) if fits else Value()
+
+
+def _capabilities(node: Any, key: str, by: str) -> tuple[Value[str], ...]:
+    names = items(node, key)
+    return tuple(
+        Value(str(name).upper().removeprefix("CAP_"), place_of(node.get(key), i), by) for i, name in enumerate(names)
+    )
+
+
+def _effective(pod: Security, own: Security) -> Security:
+    """What holds for a container: its own context, and the pod's where that is silent."""
+    return Security(
+        run_as_user=own.run_as_user if own.run_as_user else pod.run_as_user,
+        run_as_group=own.run_as_group if own.run_as_group else pod.run_as_group,
+        run_as_non_root=own.run_as_non_root if own.run_as_non_root else pod.run_as_non_root,
+        privileged=own.privileged,
+        allow_privilege_escalation=own.allow_privilege_escalation,
+        capabilities_added=own.capabilities_added,
+        capabilities_dropped=own.capabilities_dropped,
+        seccomp=own.seccomp if own.seccomp else pod.seccomp,
+        app_armor=own.app_armor if own.app_armor else pod.app_armor,
+        se_linux=own.se_linux or pod.se_linux,
+        proc_mount=own.proc_mount,
+        read_only_root=own.read_only_root,
+        windows_host_process=own.windows_host_process if own.windows_host_process else pod.windows_host_process,
+    )
+
+
+def _unseen_source(name: str, secret: bool, place: Place | None) -> Gap:
+    if secret:
+        return Gap("secret", f"the keys of Secret '{name}'", "are not read", f"what keys Secret '{name}' holds", place)
+    return Gap("environment", f"ConfigMap '{name}'", "was not there to read", "the ConfigMap", place)
+
+
+def _flag(node: Any, key: str) -> Value[bool]:
+    return _typed(node, key, bool, "pod")
+
+
+def mapping(node: Any, key: str) -> Mapping[str, Any]:
+    """The mapping under `key`, or an empty one where there is none."""
+    value = node.get(key) if isinstance(node, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def items(node: Any, key: str) -> Sequence[Any]:
+    """The list under `key`, or an empty one where there is none."""
+    value = node.get(key) if isinstance(node, dict) else None
+    return value if isinstance(value, list) else ()
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)
+
+
+def _texts(node: Mapping[str, Any]) -> dict[str, str]:
+    return {str(key): _text(value) for key, value in node.items()}

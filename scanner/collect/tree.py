@@ -1,0 +1,203 @@
+"""The files of a scan: found once, read once, named as the report names them, and never through a link out of their tree."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from llmscan.findings import Failure
+from llmscan.places import Place
+
+MAX_BYTES = 16 * 1024 * 1024
+"""Larger files are named and not read: no deployment is written by hand in more."""
+SUFFIXES = (".yaml", ".yml", ".json")
+SKIPPED_FOLDERS = frozenset(
+    {
+        ".git",
+        ".hg",
+        ".svn",
+        "node_modules",
+        ".venv",
+        "venv",
+        "__pycache__",
+        ".terraform",
+        ".tox",
+        ".mypy_cache",
+        ".pytest_cache",
+    }
+)
+
+
+@dataclass(slots=True)
+class FileTree:
+    """What was found under the PATHs of a scan.
+
+    paths: every file, as the report names it (relative to the working directory, or to its PATH where that lies elsewhere), sorted.
+    """
+
+    paths: tuple[str, ...] = ()
+    failures: list[Failure] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    given: frozenset[str] = frozenset()
+    """Those that were named themselves."""
+    _absolute: dict[str, Path] = field(default_factory=dict)
+    _roots: dict[str, Path] = field(default_factory=dict)
+    _failed: set[str] = field(default_factory=set)
+
+    def absolute(self, path: str) -> Path:
+        """Where the file is. Raises KeyError for a path that is not of this tree."""
+        return self._absolute[path]
+
+    def root(self, path: str) -> Path:
+        """The folder out of which nothing belonging to `path` may lead."""
+        return self._roots[path]
+
+    def __contains__(self, path: str) -> bool:
+        return path in self._absolute
+
+    def read(self, path: str) -> str | None:
+        """The text of a file, or None with a failure where it is too large, no text, or not readable."""
+        try:
+            file = self._absolute[path]
+            if (size := file.stat().st_size) > MAX_BYTES:
+                self._fail(
+                    path, f"it has {size // 1_000_000} MB, and more than {MAX_BYTES // 1_000_000} MB are not read"
+                )
+                return None
+            data = file.read_bytes()
+        except OSError as error:
+            self._fail(path, f"it cannot be read: {error.strerror or 'error'}")
+            return None
+        return self._decoded(path, data)
+
+    def _decoded(self, path: str, data: bytes) -> str | None:
+        if b"\0" in data[:4096] and data[:2] not in (b"\xff\xfe", b"\xfe\xff"):
+            self._fail(path, "it is binary")
+            return None
+        encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+        try:
+            return data.decode(encoding)
+        except UnicodeDecodeError as error:
+            line = data[: error.start].count(b"\n") + 1
+            self._fail(path, "it is not UTF-8 text", line)
+            return None
+
+    def _fail(self, path: str, reason: str, line: int = 1) -> None:
+        if path not in self._failed:
+            self._failed.add(path)
+            self.failures.append(Failure("input", path, reason, Place(path, line, 1, line)))
+
+
+def find_files(paths: Sequence[str], exclude: Sequence[str] = ()) -> FileTree:
+    """Walk the PATHs. A missing one is a failure; ignored and excluded files and links are left out."""
+    tree = FileTree()
+    found: dict[str, Path] = {}
+    given: set[str] = set()
+    for name in paths:
+        start = Path(name)
+        if start.is_file():
+            shown = _shown(start.resolve(), start.resolve().parent)
+            found[shown] = start.resolve()
+            tree._roots[shown] = start.resolve().parent
+            given.add(shown)
+        elif start.is_dir():
+            _walk(start.resolve(), tree, found, _Ignores(start.resolve(), exclude))
+        else:
+            tree.failures.append(Failure("input", name, "there is no such file or folder"))
+    tree._absolute = dict(sorted(found.items()))
+    tree.paths = tuple(tree._absolute)
+    tree.given = frozenset(given)
+    return tree
+
+
+def _shown(file: Path, root: Path) -> str:
+    for start in (Path.cwd().resolve(), root):
+        if file.is_relative_to(start):
+            return file.relative_to(start).as_posix()
+    return file.name
+
+
+def _walk(root: Path, tree: FileTree, found: dict[str, Path], ignores: _Ignores) -> None:
+    stack = [root]
+    while stack:
+        folder = stack.pop()
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            shown = _shown(folder, root)
+            tree.failures.append(Failure("input", shown, f"the folder cannot be read: {error.strerror or 'error'}"))
+            continue
+        ignores.enter(folder, entries)
+        for entry in entries:
+            if entry.is_symlink():
+                if entry.name.endswith(SUFFIXES):
+                    tree.notes.append(f"{_shown(folder / entry.name, root)}: a link, not followed")
+            elif ignores.skips(entry):
+                continue
+            elif entry.is_dir(follow_symlinks=False):
+                stack.append(Path(entry.path))
+            elif entry.is_file(follow_symlinks=False):
+                shown = _shown(Path(entry.path), root)
+                found[shown] = Path(entry.path)
+                tree._roots[shown] = root
+
+
+class _Ignores:
+    """`.gitignore` files and `--exclude` patterns, both in gitignore's syntax."""
+
+    def __init__(self, root: Path, exclude: Sequence[str]) -> None:
+        self.root = root
+        self.specs: list[tuple[Path, object]] = []
+        if exclude:
+            self._add(root, exclude)
+        for parent in [root, *root.parents]:
+            if (parent / ".git").exists():
+                for folder in [parent, *[p for p in root.parents if p != parent and p.is_relative_to(parent)]]:
+                    self._read(folder)
+                break
+
+    def enter(self, folder: Path, entries: Sequence[os.DirEntry[str]]) -> None:
+        """Read the folder's own `.gitignore`."""
+        if any(entry.name == ".gitignore" and entry.is_file() for entry in entries):
+            self._read(folder)
+
+    def _read(self, folder: Path) -> None:
+        try:
+            text = (folder / ".gitignore").read_text("utf-8", errors="replace")
+        except OSError:
+            return
+        self._add(folder, text.splitlines())
+
+    def _add(self, folder: Path, lines: Sequence[str]) -> None:
+        from pathspec import GitIgnoreSpec
+
+        self.specs.append((folder, GitIgnoreSpec.from_lines(lines)))
+
+    def skips(self, entry: os.DirEntry[str]) -> bool:
+        """Whether an entry of the folder that is walked is left out."""
+        folder = entry.is_dir(follow_symlinks=False)
+        if folder and entry.name in SKIPPED_FOLDERS:
+            return True
+        path = Path(entry.path) if self.specs else None
+        for start, spec in self.specs:
+            if path is not None and path.is_relative_to(start):
+                relative = path.relative_to(start).as_posix() + ("/" if folder else "")
+                if spec.match_file(relative):  # type: ignore[attr-defined]
+                    return True
+        return False
+
+
+def folder_of(path: str) -> str:
+    """The folder of a path as the report names it; "" for the working directory."""
+    return path.rpartition("/")[0]
+
+
+def ancestors(folder: str) -> Iterator[str]:
+    """A folder and the folders around it, the nearest first."""
+    while True:
+        yield folder
+        if not folder:
+            return
+        folder = folder_of(folder)

@@ -1,0 +1,213 @@
+"""Answers from the catalogue's decision lists, in three values: what is not known stays open, and is named.
+
+A decision list is a sequence of clauses (`when`, `since`, `before`, `then`, `say`). The first clause that holds decides. A clause
+that may or may not hold leaves every later answer possible too; the answer is certain only where all that remain are equal.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from packaging.version import Version
+
+from llmscan.model import Gap, Origin
+from llmscan.settings import Found, Reading
+
+Clause = Mapping[str, Any]
+Truth = bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Whether a condition holds (None: cannot be known), what decided it, and what was missing."""
+
+    truth: Truth
+    found: tuple[Found, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Possible:
+    """An answer that remains possible, the clause that gives it, and what decided the clause."""
+
+    answer: str
+    clause: Clause
+    found: tuple[Found, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The outcome: `answer` where it is certain, else None, with all that is `possible` and what is `missing`."""
+
+    possible: tuple[Possible, ...] = ()
+    missing: tuple[Gap, ...] = ()
+    answers: frozenset[str] = field(default=frozenset())
+
+    @property
+    def answer(self) -> str | None:
+        """The one answer that remains, or None."""
+        return self.possible[0].answer if len(self.answers) == 1 else None
+
+    @property
+    def first(self) -> Possible:
+        """The possibility that comes first in the list."""
+        return self.possible[0]
+
+    @property
+    def say(self) -> str:
+        """What the deciding clause says, or the first possible one."""
+        return str(self.possible[0].clause.get("say", "")) if self.possible else ""
+
+    @property
+    def deciding(self) -> Found | None:
+        """The present setting that decided, or None where a default did."""
+        return next((found for found in self.possible[0].found if found.present), None) if self.possible else None
+
+
+def decide(clauses: Sequence[Clause], reading: Reading) -> Decision:
+    """Evaluate a decision list. An empty `possible` means that no clause holds: the catalogue does not know."""
+    possible: list[Possible] = []
+    missing: list[Gap] = []
+    for clause in clauses:
+        held = holds(clause, reading)
+        if held.truth is False:
+            continue
+        possible.append(Possible(str(clause.get("then", "")), clause, held.found))
+        if held.truth:
+            break
+        missing += [gap for gap in held.gaps if gap not in missing]
+    answers = frozenset(item.answer for item in possible)
+    return Decision(tuple(possible), tuple(missing) if len(answers) > 1 else (), answers)
+
+
+def holds(clause: Clause, reading: Reading) -> Held:
+    """Whether a clause's version range and condition hold."""
+    version = _in_range(clause, reading)
+    if version.truth is False:
+        return version
+    if "when" not in clause:
+        return version
+    return _both([version, condition(clause["when"], reading)])
+
+
+def version_gap(reading: Reading) -> Gap:
+    """That the version is not known, and what would tell."""
+    running = reading.running
+    return Gap(
+        "version",
+        f"the version of {running.name}",
+        f"is not known: {running.unknown_because or 'nothing tells it'}",
+        f"--assume-version {running.id}=VERSION",
+    )
+
+
+def _in_range(clause: Clause, reading: Reading) -> Held:
+    since, before = clause.get("since"), clause.get("before")
+    if since is None and before is None:
+        return Held(True)
+    version = reading.running.version
+    if version is None:
+        return _unknown_version(since, before, reading)
+    low = since is None or version >= Version(since)
+    high = before is None or version < Version(before)
+    return Held(low and high)
+
+
+def _unknown_version(since: str | None, before: str | None, reading: Reading) -> Held:
+    first = reading.running.product.identify.get("first_version")
+    if first and before and Version(before) <= Version(first):
+        return Held(False)
+    if first and since and not before and Version(since) <= Version(first):
+        return Held(True)
+    return Held(None, gaps=(version_gap(reading),))
+
+
+def condition(when: Any, reading: Reading) -> Held:
+    """Whether a condition holds: a mapping (all must hold), or a list (all of them)."""
+    if isinstance(when, list):
+        return _both([condition(item, reading) for item in when])
+    parts = []
+    for key, test in when.items():
+        if key == "any":
+            parts.append(_either([condition(item, reading) for item in test]))
+        elif key == "all":
+            parts.append(_both([condition(item, reading) for item in test]))
+        elif key == "not":
+            parts.append(_negated(condition(test, reading)))
+        else:
+            parts.append(_test(reading.setting(key), test, _folds(reading, key)))
+    return _both(parts)
+
+
+def _folds(reading: Reading, key: str) -> bool:
+    return bool(reading.running.product.facts["settings"][key].get("fold") == "true")
+
+
+def _both(parts: Sequence[Held]) -> Held:
+    if any(part.truth is False for part in parts):
+        return next(part for part in parts if part.truth is False)
+    found = tuple(item for part in parts for item in part.found)
+    gaps = tuple(gap for part in parts for gap in part.gaps)
+    return Held(None if any(part.truth is None for part in parts) else True, found, gaps)
+
+
+def _either(parts: Sequence[Held]) -> Held:
+    for part in parts:
+        if part.truth:
+            return part
+    found = tuple(item for part in parts for item in part.found)
+    gaps = tuple(gap for part in parts for gap in part.gaps)
+    return Held(None if any(part.truth is None for part in parts) else False, found, gaps)
+
+
+def _negated(part: Held) -> Held:
+    return Held(None if part.truth is None else not part.truth, part.found, part.gaps)
+
+
+def _test(found: Found, test: Any, fold: bool) -> Held:
+    if found.present is None:
+        return Held(None, (found,), (found.gap,) if found.gap else ())
+    if test == "present":
+        return Held(bool(found.present), (found,))
+    if test == "absent":
+        return Held(not found.present, (found,))
+    if found.value is None and found.present:
+        return _test_unseen(found, test)
+    value = found.value or ""
+    if test == "set":
+        return Held(value != "", (found,))
+    if test == "unset":
+        return Held(value == "", (found,))
+    if found.value is None:
+        return Held(False, (found,))
+    return Held(_compare(value, test, fold), (found,))
+
+
+def _test_unseen(found: Found, test: Any) -> Held:
+    """A value that is set and was not seen: a secret counts as set; what a variable leaves open is not known."""
+    if test in ("set", "unset") and (found.origin == Origin.SECRET or found.gap is None):
+        return Held(test == "set", (found,))
+    gap = found.gap or Gap("secret", f"the value of {found.name}", "was not read")
+    return Held(None, (found,), (gap,))
+
+
+def _compare(value: str, test: Any, fold: bool) -> bool:
+    if isinstance(test, Mapping):
+        return all(_compare_kind(value, kind, str(argument)) for kind, argument in test.items())
+    wanted = test if isinstance(test, list) else [test]
+    if fold:
+        return value.strip().lower() in [str(item).lower() for item in wanted]
+    return value in [str(item) for item in wanted]
+
+
+def _compare_kind(value: str, kind: str, argument: str) -> bool:
+    if kind == "matches":
+        return re.search(argument, value) is not None
+    if kind == "contains":
+        return argument in value
+    if kind == "lacks":
+        return argument not in value
+    raise KeyError(kind)

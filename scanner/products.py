@@ -1,0 +1,277 @@
+"""The catalogue: which products there are, and which of them a container runs, at which version, and why that is believed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+from packaging.version import InvalidVersion, Version
+
+from llmscan.commandline import Line, command_lines, line_text
+from llmscan.findings import ProductNote
+from llmscan.model import Container, Image, Workload
+
+TAG_VERSION = r"^v?(\d+\.\d+(?:\.\d+)*(?:\.?(?:post|rc|a|b|alpha|beta|dev)\.?\d+)?)(?![\d.]*-?latest)"
+TOP_LEVEL = re.compile(r"^([a-z_]+):", re.MULTILINE)
+Facts = Mapping[str, Any]
+NO_SERVERS = frozenset(
+    {
+        "[", "awk", "aws", "cat", "cd", "chmod", "chown", "cp", "curl", "date", "done", "echo", "exit", "export", "false", "fi", "find", "for",
+        "git", "grep", "gsutil", "hf", "huggingface-cli", "if", "kubectl", "ln", "ls", "mc", "mkdir", "mv", "nc", "pg_isready", "pip", "printf",
+        "psql", "redis-cli", "rm", "sed", "set", "sleep", "tail", "tar", "test", "touch", "trap", "true", "ulimit", "unzip", "until", "wait",
+        "wget", "while",
+    }
+)  # fmt: skip
+"""Programs that start no server: a container whose command line has nothing else only uses its image."""
+
+
+class BadProduct(Exception):
+    """A product that does not fit the catalogue's schema; the text says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePattern:
+    """A regular expression on an image's name, and how its tags tell the version (None: they do not)."""
+
+    pattern: re.Pattern[str]
+    version: re.Pattern[str] | None
+    weak: bool = False
+
+
+@dataclass(frozen=True)
+class Product:
+    """One product of the catalogue. `facts` is its whole file; identification alone is read before it is needed."""
+
+    id: str
+    source: str = field(repr=False)
+    identify: Facts = field(repr=False, default_factory=dict)
+
+    @cached_property
+    def facts(self) -> Facts:
+        """The whole file as nested mappings; every scalar is a text."""
+        return _parse(self.source, self.id)
+
+    @property
+    def name(self) -> str:
+        """The name that people know it by."""
+        return str(self.facts.get("name", self.id))
+
+    @property
+    def category(self) -> str:
+        """`inference-server`, `ui`, `log-collector`, ..."""
+        return str(self.facts.get("category", ""))
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """`serves-models`, `collects-logs`, ..."""
+        return tuple(self.facts.get("roles", ()))
+
+    @cached_property
+    def images(self) -> tuple[ImagePattern, ...]:
+        """How its images are told."""
+        default = str(self.identify.get("version", TAG_VERSION))
+        return tuple(_image_pattern(entry, default) for entry in self.identify.get("images", ()))
+
+    @cached_property
+    def commands(self) -> tuple[re.Pattern[str], ...]:
+        """How its command lines are told."""
+        entries = self.identify.get("commands", ())
+        return tuple(re.compile(entry if isinstance(entry, str) else entry["pattern"]) for entry in entries)
+
+    @cached_property
+    def clients(self) -> tuple[re.Pattern[str], ...]:
+        """Command lines on which it serves nobody (`ollama pull`)."""
+        return tuple(re.compile(entry) for entry in self.identify.get("clients", ()))
+
+    @cached_property
+    def kinds(self) -> frozenset[str]:
+        """Custom resources whose pods run it."""
+        return frozenset(self.identify.get("kinds", ()))
+
+
+def _only_uses(line: Line) -> bool:
+    """Whether a command line runs a program that starts no server."""
+    return line[0].raw.rpartition("/")[2] in NO_SERVERS
+
+
+def _image_pattern(entry: Any, default: str) -> ImagePattern:
+    if isinstance(entry, str):
+        return ImagePattern(re.compile(entry), re.compile(default))
+    version = entry.get("version", default)
+    return ImagePattern(
+        re.compile(entry["pattern"]),
+        None if version == "none" else re.compile(version),
+        entry.get("identifies") == "weak",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A product that a container runs. `version` None: not known, and `unknown_because` says why."""
+
+    product: Product
+    version: Version | None = None
+    because: str = ""
+    unknown_because: str = ""
+    serves: bool = True
+    """False where the container only uses the product's image or program, for a client, a job or a wait."""
+
+    @property
+    def id(self) -> str:
+        """The product's id."""
+        return self.product.id
+
+    @property
+    def name(self) -> str:
+        """The product's name."""
+        return self.product.name
+
+    def note(self) -> ProductNote:
+        """What a finding says of it."""
+        return ProductNote(self.id, self.name, str(self.version or ""), self.because)
+
+
+class Catalogue:
+    """All products, and identification."""
+
+    def __init__(self, products: Iterable[Product], assumed: Mapping[str, Version] | None = None) -> None:
+        self.products = {product.id: product for product in products}
+        self.assumed = dict(assumed or {})
+        self._by_image: dict[tuple[str, str | None, str | None], tuple[Running, ...]] = {}
+        self._by_command: dict[str, tuple[Product, ...]] = {}
+
+    def identify(self, container: Container, workload: Workload) -> tuple[Running, ...]:
+        """The products that a container runs, from image, command lines and the kind of its owner; never from given names."""
+        found: dict[str, Running] = {}
+        lines = command_lines(container)
+        texts = [line_text(line) for line in lines]
+        started = {product.id for text in texts for product in self._from_command(text)}
+        for running in self._from_image(container.image):
+            busy = (
+                container.command is not None
+                and running.id not in started
+                and bool(lines)
+                and all(map(_only_uses, lines))
+            )
+            client = any(pattern.search(text) for text in texts for pattern in running.product.clients)
+            serves = running.id in started or not (busy or client)
+            found[running.id] = running if serves else replace(running, serves=False)
+        for product_id in started:
+            product = self.products[product_id]
+            found.setdefault(product.id, self._seen(product, "its command line starts it"))
+        if workload.kind in self._kinds:
+            for product in self._kinds[workload.kind]:
+                found.setdefault(product.id, self._seen(product, f"a {workload.kind} runs it"))
+        return tuple(found.values())
+
+    @cached_property
+    def _kinds(self) -> Mapping[str, list[Product]]:
+        result: dict[str, list[Product]] = {}
+        for product in self.products.values():
+            for kind in product.kinds:
+                result.setdefault(kind, []).append(product)
+        return result
+
+    def _seen(self, product: Product, because: str) -> Running:
+        version = self.assumed.get(product.id)
+        why = "" if version else "the image does not tell it"
+        return Running(product, version, because, why)
+
+    def _from_image(self, image: Image | None) -> tuple[Running, ...]:
+        if image is None:
+            return ()
+        base = image.base
+        if image.local and base is not None:
+            return self._from_image(base)
+        if image.local or not image.name:
+            return ()
+        key = (image.name, image.tag, image.digest)
+        if key not in self._by_image:
+            self._by_image[key] = tuple(self._match(image))
+        return self._by_image[key]
+
+    def _match(self, image: Image) -> Iterable[Running]:
+        for product in self.products.values():
+            for entry in product.images:
+                if entry.pattern.search(image.name):
+                    version, why = self._version(product, entry, image)
+                    yield Running(product, version, f"image '{image.name}'", why)
+                    break
+
+    def _version(self, product: Product, entry: ImagePattern, image: Image) -> tuple[Version | None, str]:
+        if product.id in self.assumed:
+            return self.assumed[product.id], ""
+        if image.gap is not None:
+            return None, f"{image.gap}"
+        if image.tag is None:
+            return None, "the image is named by digest alone" if image.digest else "the image has no tag"
+        if entry.version is None:
+            return None, f"the tags of '{image.name}' are not the product's versions"
+        match = entry.version.search(image.tag)
+        try:
+            return (Version(match[1]), "") if match else (None, f"the tag '{image.tag}' floats")
+        except InvalidVersion:
+            return None, f"the tag '{image.tag}' is no version"
+
+    def _from_command(self, text: str) -> tuple[Product, ...]:
+        if text not in self._by_command:
+            self._by_command[text] = tuple(
+                product for product in self.products.values() if any(p.search(text) for p in product.commands)
+            )
+        return self._by_command[text]
+
+
+def read_product(source: str, name: str) -> Product:
+    """A product from the text of its file: identification now, the rest when it is asked for."""
+    return Product(name, source, _parse(_block(source, "identify"), name).get("identify", {}))
+
+
+def _block(source: str, key: str) -> str:
+    """The lines of one top-level block."""
+    start = None
+    for match in TOP_LEVEL.finditer(source):
+        if start is not None:
+            return source[start : match.start()]
+        if match[1] == key:
+            start = match.start()
+    return source[start:] if start is not None else ""
+
+
+def _parse(source: str, name: str) -> Facts:
+    try:
+        tree = yaml.load(source, Loader=yaml.CBaseLoader)  # noqa: S506  (every scalar stays a text)
+    except yaml.YAMLError as error:
+        raise BadProduct(f"{name}: not YAML: {error}") from None
+    return tree if isinstance(tree, dict) else {}
+
+
+@lru_cache(maxsize=1)
+def builtin_products() -> tuple[Product, ...]:
+    """The products that come with llmscan, sorted by id."""
+    folder = files("llmscan.plugins").joinpath("products")
+    entries = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".yaml")), key=lambda e: e.name)
+    return tuple(read_product(entry.read_text("utf-8"), entry.name.removesuffix(".yaml")) for entry in entries)
+
+
+def product_from_mapping(mapping: Facts) -> Product:
+    """A product that a plugin brings as a mapping."""
+    return read_product(yaml.safe_dump(dict(mapping), sort_keys=False), str(mapping.get("id", "")))
+
+
+def assumed_versions(texts: Sequence[str]) -> dict[str, Version]:
+    """`product=1.2.3` texts as versions. Raises `ValueError` with a sentence."""
+    result: dict[str, Version] = {}
+    for text in texts:
+        name, equals, version = text.partition("=")
+        try:
+            result[name] = Version(version)
+        except InvalidVersion:
+            raise ValueError(f"{text!r} is not PRODUCT=VERSION, as in vllm=0.31.0") from None
+        if not equals:
+            raise ValueError(f"{text!r} is not PRODUCT=VERSION, as in vllm=0.31.0")
+    return result

@@ -1,0 +1,331 @@
+"""Link a stack: from where each endpoint can be reached, and by which ways.
+
+Selectors, ports, routes, gateways, published ports, host networking and policies are taken together here, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from llmscan.findings import Related
+from llmscan.model import (
+    Backend,
+    Container,
+    Gap,
+    Policy,
+    Published,
+    Reach,
+    Route,
+    Selector,
+    Service,
+    ServicePort,
+    Stack,
+    Workload,
+)
+from llmscan.places import Place
+
+LOOPBACK_ADDRESSES = ("127.", "::1", "localhost", "[::1]")
+PRIVATE_TOKENS = ("internal", "private", "intranet")
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way to an endpoint: what opens it, how far it reaches, and the line that opens it.
+
+    kind: `published port`, `hostPort`, `host network`, `LoadBalancer`, `NodePort`, `external IP`, `ClusterIP`, `Ingress`, `HTTPRoute`, `pod`...
+    opener: the object that opens it, where that is another than the workload. port: where a caller knocks.
+    """
+
+    kind: str
+    reach: Reach
+    text: str
+    port: int | None = None
+    opener: Related | None = None
+    place: Place | None = None
+    authenticated_by: str = ""
+    gap: Gap | None = None
+    conditional: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A port on which a container serves, with every way that leads to it."""
+
+    workload: Workload
+    container: Container
+    port: int
+    protocol: str = "tcp"
+    role: str = ""
+    """`inference`, `management`, `debug`, `data`, `web`, `metrics`, `cluster`, or "" where nothing tells."""
+    product: str = ""
+    """Id of the product that serves here, or ""."""
+    declared: Place | None = None
+    ways: tuple[Way, ...] = ()
+    limited_by: tuple[str, ...] = ()
+    """Policies that admit only named peers to it."""
+
+    @property
+    def reach(self) -> Reach:
+        """The farthest reach of all ways that ask nobody for a credential; of all ways, if each of them asks."""
+        open_ways = [way for way in self.ways if not way.authenticated_by] or list(self.ways)
+        return max((way.reach for way in open_ways), default=Reach.POD)
+
+    @property
+    def guards(self) -> tuple[str, ...]:
+        """What asks for a credential in front of it, on any way."""
+        return tuple(dict.fromkeys(way.authenticated_by for way in self.ways if way.authenticated_by))
+
+    def farthest(self) -> Way | None:
+        """The open way with the farthest reach."""
+        ways = [way for way in self.ways if not way.authenticated_by] or list(self.ways)
+        return max(ways, key=lambda way: way.reach, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPort:
+    """A port that a container serves on because its product does: from the catalogue, at the number that its settings give."""
+
+    port: int
+    protocol: str
+    role: str
+    product: str
+    loopback: bool = False
+    gap: Gap | None = None
+
+
+def selects(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
+    """Whether equal-label selection holds; an empty selector selects nothing (a Service without one)."""
+    return bool(selector) and all(labels.get(key) == value for key, value in selector.items())
+
+
+def matches(selector: Selector, labels: Mapping[str, str]) -> bool:
+    """Whether a policy's selector holds; an empty one selects everything."""
+    return all(labels.get(k) == v for k, v in selector.labels.items()) and all(
+        _expression(labels, *expression) for expression in selector.expressions
+    )
+
+
+def _expression(labels: Mapping[str, str], key: str, operator: str, values: tuple[str, ...]) -> bool:
+    if operator == "In":
+        return labels.get(key) in values
+    if operator == "NotIn":
+        return labels.get(key) not in values
+    return (key in labels) == (operator == "Exists")
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address of the host is its loopback."""
+    return address.startswith(LOOPBACK_ADDRESSES)
+
+
+class Links:
+    """The objects of one stack, indexed for linking."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.routes: dict[tuple[str, str], list[tuple[Route, Backend]]] = {}
+        for route in stack.routes:
+            for backend in route.backends:
+                key = (backend.namespace or route.namespace, backend.service)
+                self.routes.setdefault(key, []).append((route, backend))
+        self.gateways = {f"{gateway.namespace}/{gateway.name}": gateway for gateway in stack.gateways}
+        self.services: dict[tuple[str, str, str], list[Service]] = {}
+        self.loose: list[Service] = []
+        for service in stack.services:
+            if service.selector:
+                key3 = (service.namespace, *next(iter(service.selector.items())))
+                self.services.setdefault(key3, []).append(service)
+
+    def services_of(self, workload: Workload) -> Iterator[Service]:
+        """The Services that select the pods of a workload."""
+        if not workload.orchestrated:
+            return
+        seen: set[int] = set()
+        for key, value in workload.labels.items():
+            for service in self.services.get((workload.namespace, key, value), ()):
+                if (
+                    id(service) not in seen
+                    and selects(service.selector, workload.labels)
+                    and self._near(service, workload)
+                ):
+                    seen.add(id(service))
+                    yield service
+
+    def _near(self, service: Service, workload: Workload) -> bool:
+        """A Service that matches in its own file means that one: variants of a deployment stand side by side in a folder."""
+        if service.place is None or workload.place is None or service.place.path == workload.place.path:
+            return True
+        return not any(
+            other.place is not None
+            and other.place.path == service.place.path
+            and other.namespace == service.namespace
+            and selects(service.selector, other.labels)
+            for other in self.stack.workloads
+        )
+
+    def policies_of(self, workload: Workload) -> Iterator[Policy]:
+        """The policies that select the pods of a workload."""
+        for policy in self.stack.policies:
+            if policy.covers:
+                if policy.covers == f"{workload.kind}/{workload.name}" and policy.namespace == workload.namespace:
+                    yield policy
+            elif policy.namespace in (workload.namespace, "*") and matches(policy.selector, workload.labels):
+                yield policy
+
+    def endpoints(self, workload: Workload, container: Container, known: Sequence[KnownPort]) -> Iterator[Endpoint]:
+        """The endpoints of one container, each with the ways to it."""
+        if container.role == "init":
+            return
+        services = list(self.services_of(workload))
+        policies = [policy for policy in self.policies_of(workload) if policy.ingress is not None]
+        for port, protocol, role, product, loopback, place in _ports(workload, container, known, services):
+            ways = tuple(self._ways(workload, container, port, services, loopback))
+            limited = tuple(policy.name for policy in policies if _limits(policy, port))
+            yield Endpoint(workload, container, port, protocol, role, product, place, ways, limited)
+
+    def _ways(
+        self, workload: Workload, container: Container, port: int, services: list[Service], loopback: bool
+    ) -> Iterator[Way]:
+        yield _own_way(workload, loopback)
+        for published in container.published:
+            if published.container_port == port or (published.container_port is None and published.gap):
+                yield _published_way(published, workload)
+        if loopback:
+            return
+        if workload.host_network.value:
+            text = f"the pod shares the host's network, so port {port} is open on the node"
+            if not workload.orchestrated:
+                text = f"it shares the host's network, so port {port} is open on the host"
+            yield Way("host network", Reach.HOST_NETWORK, text, port, place=workload.host_network.place)
+        for service in services:
+            for service_port in service.ports:
+                if _leads_to(service_port, port, container):
+                    yield from self._service_ways(service, service_port)
+
+    def _service_ways(self, service: Service, port: ServicePort) -> Iterator[Way]:
+        yield service_way(service, port)
+        for route, backend in self.routes.get((service.namespace, service.name), ()):
+            if backend.port in (None, port.number, port.name):
+                yield self._route_way(route, backend)
+
+    def _route_way(self, route: Route, backend: Backend) -> Way:
+        internal = route.internal or any(
+            gateway.internal for name in route.parents if (gateway := self.gateways.get(name)) is not None
+        )
+        hosts = ", ".join(route.hosts[:3]) or "every host name"
+        text = f"{route.kind} '{route.name}' leads to it from outside for {hosts}"
+        if internal:
+            text += ", inside the private network only"
+        opener = Related(route.name, route.kind, route.namespace, backend.place or route.place)
+        return Way(
+            route.kind,
+            Reach.HOST_NETWORK if internal else Reach.INTERNET,
+            text,
+            443 if route.tls else 80,
+            opener,
+            backend.place or route.place,
+            route.authenticated_by,
+            route.gap,
+        )
+
+
+def service_way(service: Service, port: ServicePort) -> Way:
+    """The way that one port of a Service opens by itself."""
+    kind, reach, text = _service_reach(service, port)
+    place = service.type.place or service.place
+    opener = Related(service.name, service.kind, service.namespace, place)
+    return Way(kind, reach, text, port.node_port if kind == "NodePort" else port.number, opener, place)
+
+
+def _service_reach(service: Service, port: ServicePort) -> tuple[str, Reach, str]:
+    name = f"{service.kind} '{service.name}'"
+    if service.type.value == "LoadBalancer":
+        if service.internal:
+            return "LoadBalancer", Reach.HOST_NETWORK, f"{name} is an internal LoadBalancer on port {port.number}"
+        if service.source_ranges and "0.0.0.0/0" not in service.source_ranges:
+            text = f"{name} is a LoadBalancer on port {port.number}, limited to chosen source addresses"
+            return "LoadBalancer", Reach.HOST_NETWORK, text
+        return "LoadBalancer", Reach.INTERNET, f"{name} is a LoadBalancer on port {port.number}"
+    if service.type.value == "NodePort":
+        number = port.node_port or "chosen by the cluster"
+        return "NodePort", Reach.HOST_NETWORK, f"{name} opens port {number} on every node"
+    if service.external_ips:
+        return "external IP", Reach.HOST_NETWORK, f"{name} answers on external addresses, port {port.number}"
+    return "ClusterIP", Reach.CLUSTER, f"{name} offers it inside the cluster on port {port.number}"
+
+
+def _own_way(workload: Workload, loopback: bool) -> Way:
+    if loopback:
+        return Way("pod", Reach.LOOPBACK, "it listens on loopback alone")
+    if workload.orchestrated:
+        return Way("pod", Reach.CLUSTER, "every pod of the cluster can reach its address")
+    if not workload.networks and not workload.host_network.value and not workload.shares_network_with:
+        return Way("pod", Reach.LOOPBACK, "it has no network")
+    return Way("container network", Reach.CLUSTER, "every container on its networks can reach it")
+
+
+def _published_way(published: Published, workload: Workload) -> Way:
+    where = f"{published.address or 'every interface of the host'}"
+    number = published.host_port if published.host_port is not None else "chosen by the engine"
+    node = "node" if workload.orchestrated else "host"
+    if published.kind == "hostPort":
+        text = f"hostPort {number} opens it on every {node} that it runs on"
+    else:
+        text = f"port {number} is published on {where}"
+    reach = Reach.LOOPBACK if is_loopback(published.address) else Reach.HOST_NETWORK
+    return Way(
+        published.kind, reach, text, published.host_port, None, published.place, gap=published.gap,
+        conditional=workload.conditional,
+    )  # fmt: skip
+
+
+def _leads_to(service_port: ServicePort, port: int, container: Container) -> bool:
+    target = service_port.target if service_port.target is not None else service_port.number
+    if isinstance(target, int):
+        return target == port
+    return any(p.name == target and p.number == port for p in container.ports)
+
+
+def _ports(
+    workload: Workload, container: Container, known: Sequence[KnownPort], services: Iterable[Service]
+) -> Iterator[tuple[int, str, str, str, bool, Place | None]]:
+    """Each port that the container is known, declared or addressed to serve on."""
+    by_number = {port.port: port for port in known}
+    declared = {port.number: port for port in container.ports}
+    numbers = list(dict.fromkeys([*by_number, *declared, *_addressed(workload, container, services)]))
+    for number in numbers:
+        fact, port = by_number.get(number), declared.get(number)
+        protocol = port.protocol if port else (fact.protocol if fact else "tcp")
+        role, product = (fact.role, fact.product) if fact else ("", "")
+        yield number, protocol, role, product, bool(fact and fact.loopback), port.place if port else None
+
+
+def _addressed(workload: Workload, container: Container, services: Iterable[Service]) -> Iterator[int]:
+    for published in container.published:
+        if published.container_port is not None:
+            yield published.container_port
+    regular = [c for c in workload.containers if c.role in ("regular", "sidecar")]
+    if len(regular) != 1 and any(c.ports for c in regular):
+        return
+    if regular and container is not regular[0]:
+        return
+    for service in services:
+        for port in service.ports:
+            target = port.target if port.target is not None else port.number
+            if isinstance(target, int):
+                yield target
+
+
+def _limits(policy: Policy, port: int) -> bool:
+    """Whether a policy of ingress admits only named peers to a port."""
+    for rule in policy.ingress or ():
+        if rule.ports and port not in rule.ports:
+            continue
+        if not rule.peers or any(_everybody(peer.block) for peer in rule.peers):
+            return False
+    return True
+
+
+def _everybody(block: str) -> bool:
+    return block.endswith("/0")

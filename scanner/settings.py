@@ -1,0 +1,168 @@
+"""One place that says what a setting of a product is in a deployment, wherever the deployment may say it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from llmscan import config_files
+from llmscan.commandline import Line, arguments, command_lines, expand, find_flag
+from llmscan.model import Container, Gap, Origin, Workload
+from llmscan.places import Place
+from llmscan.products import Running
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a deployment says of one setting.
+
+    present None: it cannot be known (`gap`). value None with `present`: set, its value not seen. `name`: where it was found (`--api-key`).
+    """
+
+    present: bool | None
+    value: str | None = None
+    name: str = ""
+    place: Place | None = None
+    origin: Origin = Origin.LITERAL
+    gap: Gap | None = None
+    public: bool = False
+
+    @property
+    def shown(self) -> str:
+        """The setting and, where that is public, its value."""
+        return f"{self.name}={self.value}" if self.public and self.value is not None else self.name
+
+
+ABSENT = Found(False)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The settings of one product as one container has them."""
+
+    running: Running
+    container: Container
+    workload: Workload
+    cache: dict[str, Found] = field(default_factory=dict)
+
+    def setting(self, name: str) -> Found:
+        """What holds for the product's setting `name`. Raises KeyError where the product has none of that name."""
+        if name not in self.cache:
+            definition = self.running.product.facts.get("settings", {})[name]
+            self.cache[name] = self._resolve(name, definition)
+        return self.cache[name]
+
+    @cached_property
+    def lines(self) -> tuple[Line, ...]:
+        """The command lines, with the image's entrypoint in front where the deployment sets none."""
+        image = self.running.product.facts.get("image", {})
+        return command_lines(
+            self.container, image.get("command", ()), self.running.product.facts.get("arguments_from", ())
+        )
+
+    def _resolve(self, name: str, definition: Mapping[str, Any]) -> Found:
+        public = definition.get("public") == "true"
+        gap: Gap | None = None
+        for source in definition.get("from", ()):
+            found = self.source(source)
+            if found.present and definition.get("blank") == "unset" and found.value == "":
+                continue
+            if found.present:
+                return _replace(found, public)
+            gap = gap or found.gap
+        if gap is not None:
+            return Found(None, None, _first_name(definition, name), gap=gap, public=public)
+        if "default" in definition:
+            return Found(False, str(definition["default"]), _first_name(definition, name), public=public)
+        return Found(False, None, _first_name(definition, name), public=public)
+
+    def source(self, source: Mapping[str, Any]) -> Found:
+        """What one source (`{env: NAME}`, `{flag: --x}`, ...) says."""
+        if "env" in source:
+            return self._from_env(source["env"])
+        if "flag" in source:
+            return self._from_flag(source)
+        if "config" in source:
+            return self._from_config(source)
+        if "field" in source:
+            return self._from_field(source["field"])
+        if "argument" in source:
+            return self._from_argument(source)
+        return ABSENT
+
+    def _from_env(self, name: str) -> Found:
+        setting = self.container.env.get(name)
+        if setting is None:
+            default = self.running.product.facts.get("image", {}).get("env", {}).get(name)
+            if default is not None:
+                return Found(True, str(default), name, origin=Origin.IMAGE)
+            return Found(None, name=name, gap=gap) if (gap := self.gap("environment", "secret")) else ABSENT
+        value, origin, gap = setting.value, setting.origin, setting.gap
+        if value is not None and "$(" in value:
+            value, origin, gap = expand(value, self.container.env)
+        return Found(True, value, name, setting.place, origin, gap)
+
+    def gap(self, *kinds: str) -> Gap | None:
+        """The first thing of these kinds that was not seen of the container."""
+        return next((gap for gap in self.container.gaps if gap.kind in kinds), None)
+
+    def _from_flag(self, source: Mapping[str, Any]) -> Found:
+        names = [source["flag"], *source.get("aliases", ())]
+        switch = source.get("switch") == "true"
+        flag = find_flag(self.lines, names, switch=switch, negative=source.get("negative", ""))
+        if flag is not None:
+            return Found(True, flag.value, names[0], flag.place, flag.origin, flag.gap)
+        unseen = next(
+            (word for line in self.lines for word in line if word.gap and word.origin == Origin.UNRESOLVED), None
+        )
+        if unseen is not None and unseen.value is None and not unseen.raw.startswith("-"):
+            return Found(None, name=names[0], gap=unseen.gap)
+        return Found(None, name=names[0], gap=gap) if (gap := self.gap("arguments")) else ABSENT
+
+    def _from_config(self, source: Mapping[str, Any]) -> Found:
+        key = source["config"]
+        for file in self.container.files:
+            for value, place in config_files.lookup(file, key):
+                if value.startswith("os.environ/"):
+                    return _named(self._from_env(value.removeprefix("os.environ/")), key, place)
+                expanded, origin, gap = expand(value, self.container.env)
+                kind = Origin.CONFIG if origin == Origin.LITERAL else origin
+                return Found(True, expanded, key, place, kind, gap)
+        return Found(None, name=key, gap=gap) if (gap := self.gap("config")) else ABSENT
+
+    def _from_field(self, path: str) -> Found:
+        if self.workload.resource is None:
+            return ABSENT
+        for value, place in config_files.walk(self.workload.resource, path.split(".")):
+            return Found(True, config_files.as_text(value), path, place)
+        return ABSENT
+
+    def _from_argument(self, source: Mapping[str, Any]) -> Found:
+        index = int(source["argument"])
+        for line in self.lines:
+            if source.get("after") and not any(word.raw == source["after"] for word in line):
+                continue
+            words = arguments(line, source.get("after", ""))
+            if index < len(words):
+                word = words[index]
+                return Found(True, word.value, word.raw, word.place, word.origin, word.gap)
+        return ABSENT
+
+
+def _replace(found: Found, public: bool) -> Found:
+    return Found(found.present, found.value, found.name, found.place, found.origin, found.gap, public)
+
+
+def _named(found: Found, name: str, place: Place | None) -> Found:
+    return Found(found.present, found.value, name, found.place or place, found.origin, found.gap)
+
+
+def _first_name(definition: Mapping[str, Any], name: str) -> str:
+    sources: Sequence[Mapping[str, Any]] = definition.get("from", ())
+    for source in sources:
+        for kind in ("env", "flag", "config", "field"):
+            if kind in source:
+                return str(source[kind])
+    return name
