@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
-from llmscan.decisions import Decision, decide
+from llmscan.decisions import Decision, decide, holds
 from llmscan.findings import (
     Coverage,
     Failure,
@@ -103,7 +103,7 @@ class Scan:
         facts, reading = running.product.facts, self.reading(running, container)
         loopback = decide(facts["listens"], reading).answer == "loopback" if "listens" in facts else False
         for entry in facts.get("ports", ()):
-            port = _port_number(entry, reading)
+            port = _port_number(entry, reading) if holds(entry, reading).truth is not False else None
             if port is not None:
                 yield KnownPort(port, entry.get("protocol", "tcp"), entry.get("role", ""), running.id, loopback)
 
