@@ -6,6 +6,7 @@ the later one holds. What an entry came from stays in its place. Nothing is chan
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable, Hashable
 from typing import Any
 
@@ -78,11 +79,11 @@ def _itself(item: Any) -> Hashable:
 def _port(item: Any) -> Hashable:
     if not isinstance(item, dict):
         return _itself(item)
-    return (item.get("host_ip") or "0.0.0.0", item.get("published"), item.get("target"), item.get("protocol"))  # noqa: S104
+    return (item.get("host_ip"), item.get("published"), item.get("target"), item.get("protocol"))
 
 
 def _mounted(item: Any) -> Hashable:
-    return str(item.get("target")) if isinstance(item, dict) else _itself(item)
+    return posixpath.normpath(str(item.get("target"))) if isinstance(item, dict) else _itself(item)
 
 
 def _granted(item: Any) -> Hashable:
