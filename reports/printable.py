@@ -14,7 +14,10 @@ def printable(text: str) -> str:
 
 def printable_lines(text: str) -> list[str]:
     """The lines of `text`, each as `printable` gives it but with its indentation, without empty lines at both ends."""
-    lines = ["".join(map(_shown, line)).rstrip() for line in text.replace("\r\n", "\n").split("\n")]
+    lines = [
+        (line if line.isprintable() else "".join(map(_shown, line))).rstrip()
+        for line in text.replace("\r\n", "\n").split("\n")
+    ]
     while lines and not lines[0]:
         lines.pop(0)
     while lines and not lines[-1]:

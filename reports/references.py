@@ -137,6 +137,14 @@ STANDARDS = (
         "https://www.cisecurity.org/benchmark/kubernetes",
     ),
     Standard(
+        "NSA-CISA-Kubernetes",
+        "Kubernetes Hardening Guidance 1.2",
+        "NSA and CISA",
+        "1.2",
+        re.compile(r"NSA-CISA-K8s-1\.2:[a-z-]+\Z"),
+        "https://media.defense.gov/2022/Aug/29/2003066362/-1/-1/0/CTR_KUBERNETES_HARDENING_GUIDANCE_1.2_20220829.PDF",
+    ),
+    Standard(
         "NIST-SP-800-190",
         "NIST SP 800-190, Application Container Security Guide",
         "NIST",

@@ -52,6 +52,8 @@ class Pen:
     def _lines(self, text: str, indent: int) -> list[str]:
         """Paths and addresses stay in one piece, for they are copied: a long one reaches over the edge."""
         room = max(self.width - indent, 20)
+        if 0 < len(text) <= room:
+            return [text]
         return textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False)
 
 

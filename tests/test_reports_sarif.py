@@ -16,7 +16,7 @@ from sample_report import CLUSTER_REPORT, EMPTY_REPORT, FILES_REPORT, HOSTILE, O
 
 from llmscan.findings import Report, Severity, Status, Target
 from llmscan.formats import RenderOptions
-from llmscan.reports import references, sarif
+from llmscan.reports import sarif
 
 ROOT = Path(__file__).parent.parent
 MULTITOOL = Path(
@@ -242,10 +242,3 @@ def test_more_results_than_github_takes_are_cut_and_counted() -> None:
     assert run["invocations"][0]["toolExecutionNotifications"][-1]["message"]["text"].startswith(
         "3 results were left out"
     )
-
-
-def test_every_reference_of_the_table_belongs_to_a_standard() -> None:
-    """Each id of references.tsv matches a standard and has a title and a page."""
-    for id in references.titles():
-        known = references.known_reference(id)
-        assert known and known.title and known.url.startswith("https://"), id
