@@ -161,7 +161,7 @@ def test_a_stopped_container_is_only_listed_on_demand(lab: EngineLab) -> None:
     """Running ones by default; all of them, or the named one, in any state. A stopped one keeps the ports that it will have."""
     stopped = lab.run(OLLAMA, "idle", start=False, ports={"11434/tcp": 11999})
     assert scan(lab).stacks == ()
-    for options in ({"all": True}, {"containers": (stopped.name,)}, {"containers": (stopped.id[:12],)}):
+    for options in ({"all": True}, {"containers": (stopped.name,)}, {"containers": (str(stopped.id)[:12],)}):
         workload, container = only(scan(lab, **options))
         assert workload.conditional == "stopped"
         assert [(port.host_port, port.address) for port in container.published] == [(11999, "")]
@@ -181,13 +181,14 @@ def test_containers_are_chosen_by_name_and_label(lab: EngineLab) -> None:
 
 
 def test_networks_say_whether_they_are_internal(lab: EngineLab) -> None:
-    """The networks that a container joins, and whether they have a way out; a shared one leads to its owner."""
+    """The networks that a container joins, and whether they have a way out (then nothing is published); a shared one leads to its owner."""
     inner = lab.network("inner", internal=True)
-    owner = lab.run(OLLAMA, "owner", network=inner)
+    owner = lab.run(OLLAMA, "owner", network=inner, ports={"11434/tcp": ("127.0.0.1", None)})
     lab.run(OLLAMA, "rider", network_mode=f"container:{owner.id}")
     (stack,) = scan(lab).stacks
     workloads = {workload.name: workload for workload in stack.workloads}
     assert workloads[str(owner.name)].networks == (inner,)
+    assert workloads[str(owner.name)].containers[0].published == ()
     (rider,) = (workload for name, workload in workloads.items() if name.startswith("rider"))
     assert rider.shares_network_with == owner.name
     assert {network.name: network.internal for network in stack.networks}[inner] is True

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import errno
 import json
-import time
+import re
+import socket
+import threading
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -65,31 +67,45 @@ class EngineConnection:
         self._prefix = f"/v{_dotted(max(min(newest, NEWEST_API), oldest))}"
 
     def get(self, *path: str, **query: str) -> Any:
-        """The JSON reply to a GET of the path, each part of it quoted. Raises EngineRefusal."""
-        import requests
+        """The JSON reply to a GET of the path, each part of it quoted. Raises EngineRefusal.
 
+        Timeouts of a socket start anew with every byte, so that the whole of it runs beside, and is left behind when its time is over.
+        """
         head, *rest = path
         url = f"{self._client.base_url}{self._prefix}{head}{''.join('/' + quote(part, safe='') for part in rest)}"
+        outcome: list[Any] = []
+        asking = threading.Thread(target=self._ask, args=(url, query, outcome), daemon=True)
+        asking.start()
+        asking.join(min(REPLY_SECONDS, 4 * self._read_seconds))
+        if not outcome:
+            raise EngineRefusal("answers too slowly", hung=True)
+        if isinstance(outcome[0], EngineRefusal):
+            raise outcome[0]
+        return outcome[0]
+
+    def _ask(self, url: str, query: dict[str, str], outcome: list[Any]) -> None:
+        """Put the reply, or the refusal, into `outcome`."""
+        import requests
+
         timeout = (CONNECT_SECONDS, self._read_seconds)
         try:
             with self._client.get(url, params=query, timeout=timeout, stream=True, allow_redirects=False) as reply:
-                return self._parse(reply, self._body(reply))
+                outcome.append(self._parse(reply, self._body(reply)))
+        except EngineRefusal as refusal:
+            outcome.append(refusal)
         except requests.RequestException as error:
-            raise _refusal(error) from None
+            outcome.append(_refusal(error))
         except (OSError, ValueError) as error:
-            raise EngineRefusal(_reason(error)) from None
+            outcome.append(EngineRefusal(_reason(error)))
 
     def _body(self, reply: requests.Response) -> bytes:
-        """The whole reply, or EngineRefusal where it is too long or too slow."""
-        deadline = time.monotonic() + min(REPLY_SECONDS, 2 * self._read_seconds)
+        """The whole reply, or EngineRefusal where it is too long."""
         parts: list[bytes] = []
         size = 0
         for part in reply.iter_content(65_536):
             size += len(part)
             if size > MAX_REPLY:
                 raise EngineRefusal(f"answered with more than {MAX_REPLY // 1_000_000} MB")
-            if time.monotonic() > deadline:
-                raise EngineRefusal("answered too slowly", hung=True)
             parts.append(part)
         return b"".join(parts)
 
@@ -105,6 +121,7 @@ class EngineConnection:
 
 def connect(address: EngineAddress, read_seconds: float = READ_SECONDS) -> EngineConnection:
     """A connection to an engine that answers and speaks a known API version. Raises TargetUnreachable."""
+    _knock(address)
     connection = EngineConnection(address, _client(address), read_seconds)
     try:
         connection.agree_on_version()
@@ -115,6 +132,19 @@ def connect(address: EngineAddress, read_seconds: float = READ_SECONDS) -> Engin
         connection.close()
         raise
     return connection
+
+
+def _knock(address: EngineAddress) -> None:
+    """Try the socket itself first: its error says most, and the docker package leaves a socket open that it cannot connect."""
+    scheme, _, path = address.url.partition("://")
+    if scheme != "unix":
+        return
+    try:
+        with socket.socket(socket.AF_UNIX) as line:
+            line.settimeout(CONNECT_SECONDS)
+            line.connect(path)
+    except (OSError, ValueError) as error:
+        raise TargetUnreachable(f"The engine at {address} {_reason(error)}.") from None
 
 
 def _client(address: EngineAddress) -> APIClient:
@@ -206,7 +236,9 @@ def _status_reason(status: int) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    return plain(str(error).strip().partition("\n")[0].rstrip(".")) or type(error).__name__
+    """The docker package's own words, without the user and password of an address that it quotes."""
+    line = str(error).strip().partition("\n")[0].rstrip(".")
+    return plain(re.sub(r"//[^/@\s]*@", "//", line)) or type(error).__name__
 
 
 def _version(text: Any) -> tuple[int, int] | None:

@@ -180,10 +180,13 @@ def _port(text: str) -> tuple[int | None, str]:
 
 
 def _published(seen: Inspected) -> tuple[Published, ...]:
-    """The bindings that hold, or of a stopped container those that will; both families of every interface are one."""
+    """The bindings that hold, or of a stopped container those that will; both families of every interface are one.
+
+    What was asked for need not hold: on an internal network, or on the host's own, nothing is published.
+    """
     live = as_map(as_map(seen.container.get("NetworkSettings")).get("Ports"))
     asked = as_map(seen.host.get("PortBindings"))
-    source = live if any(as_list(bindings) for bindings in live.values()) else asked
+    source = live if seen.running else asked
     found: dict[Published, None] = {}
     for key, bindings in source.items():
         number, protocol = _port(as_text(key))
@@ -207,7 +210,10 @@ def _binding(number: int | None, protocol: str, binding: Json) -> Published:
 
 
 def _mounts(seen: Inspected) -> Iterator[Volume]:
-    for mount in map(as_map, as_list(seen.container.get("Mounts"))):
+    mounts = map(as_map, as_list(seen.container.get("Mounts")))
+    for mount in sorted(
+        mounts, key=lambda item: as_text(item.get("Destination"))
+    ):  # the engine has no order of its own
         kind, source = _source(mount, seen.facts)
         yield Volume(
             kind,

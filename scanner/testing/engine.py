@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import shutil
 import tarfile
 import uuid
@@ -13,8 +12,11 @@ from typing import Any
 
 import docker
 import docker.errors
-import requests
 from docker.models.containers import Container
+
+from llmscan.collect.engine_address import find_engine
+from llmscan.collect.engine_connection import connect
+from llmscan.collect.errors import TargetUnreachable
 
 APPLETS = ("sh", "sleep", "httpd", "nc", "id", "cat", "true")
 USERS = "root:x:0:0::/:/bin/sh\napp:x:1000:1000::/:/bin/sh\n"
@@ -35,11 +37,12 @@ class EngineLab:
             raise NoEngine("busybox is not installed (Debian: busybox-static)")
         self._busybox = Path(busybox)
         try:
-            self.client = docker.DockerClient.from_env(timeout=30)
-            self.client.ping()
-        except (docker.errors.DockerException, requests.RequestException) as error:
-            where = os.environ.get("DOCKER_HOST", "the default socket")
-            raise NoEngine(f"no container engine answers at {where} ({type(error).__name__})") from None
+            address = find_engine(None, None)
+            connect(address).close()
+        except TargetUnreachable as error:
+            raise NoEngine(str(error)) from None
+        self.url = address.url
+        self.client = docker.DockerClient(base_url=address.url, timeout=30)
         self.token = uuid.uuid4().hex[:12]
         self._volumes: list[str] = []
         self._networks: list[str] = []
@@ -72,7 +75,9 @@ class EngineLab:
         """The same with the engine's own words: `host` is the HostConfig, for what the docker package has no option."""
         labels = {LABEL: self.token, **config.pop("Labels", {})}
         asked = {"Image": image, "Entrypoint": ["/bin/sleep"], "Cmd": ["1000"], "Labels": labels, "HostConfig": host}
-        made = self.client.api.create_container_from_config({**asked, **config}, self._full(name))
+        made: dict[str, str] = self.client.api.create_container_from_config(  # type: ignore[no-untyped-call] # the stubs lack it
+            {**asked, **config}, self._full(name)
+        )
         container: Container = self.client.containers.get(made["Id"])
         container.start()
         return container
