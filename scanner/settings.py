@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from llmscan import config_files
-from llmscan.commandline import Line, arguments, command_lines, expand, find_flag
+from llmscan.commandline import Expanded, Line, arguments, command_lines, expand, find_flag
 from llmscan.model import Container, Gap, Origin, Workload
 from llmscan.places import Place
 from llmscan.products import Running
@@ -36,6 +37,8 @@ class Found:
 
 
 ABSENT = Found(False)
+NAMED_FOR_FLAGS = re.compile(r"arg|opt|flag|extra|param|command|cmd", re.IGNORECASE)
+"""Names of variables that hold whole flags rather than the value of one."""
 
 
 @dataclass(frozen=True)
@@ -114,10 +117,8 @@ class Reading:
         flag = find_flag(self.lines, names, switch=switch, negative=source.get("negative", ""))
         if flag is not None:
             return Found(True, flag.value, names[0], flag.place, flag.origin, flag.gap)
-        unseen = next(
-            (word for line in self.lines for word in line if word.gap and word.origin == Origin.UNRESOLVED), None
-        )
-        if unseen is not None and unseen.value is None and not unseen.raw.startswith("-"):
+        unseen = next((word for line in self.lines for word in _may_hold_flags(line)), None)
+        if unseen is not None:
             return Found(None, name=names[0], gap=unseen.gap)
         return Found(None, name=names[0], gap=gap) if (gap := self.gap("arguments")) else ABSENT
 
@@ -149,6 +150,16 @@ class Reading:
                 word = words[index]
                 return Found(True, word.value, word.raw, word.place, word.origin, word.gap)
         return ABSENT
+
+
+def _may_hold_flags(line: Line) -> Iterator[Expanded]:
+    """The words of a line that were not seen and may hold flags: all but the values of flags (`--api-key ${KEY}`, not `--jinja ${EXTRA_ARGS}`)."""
+    for index, word in enumerate(line):
+        if word.gap is None or word.origin != Origin.UNRESOLVED or word.value is not None or word.raw.startswith("-"):
+            continue
+        before = line[index - 1].raw if index else ""
+        if not before.startswith("-") or "=" in before or NAMED_FOR_FLAGS.search(word.raw):
+            yield word
 
 
 def _replace(found: Found, public: bool) -> Found:
