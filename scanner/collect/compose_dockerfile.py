@@ -40,32 +40,49 @@ class Built:
     env: Mapping[str, Setting] | None = None
 
 
-def read_dockerfile(text: str, path: str, arguments: Mapping[str, str], target: str = "") -> Built:
-    """What the stage `target`, or the last, leaves in its image; `arguments` are the build's `args`."""
-    stages: dict[str, Built] = {}
-    defaults: dict[str, str] = {}
-    built, known = Built(), dict[str, str]()
-    for one in _instructions(text, path):
-        if one.word == "FROM":
-            if target and target.lower() in stages:
-                break
-            known = {**defaults}
-            built, name = _from(one, stages, defaults)
-            names = (name, str(sum(1 for key in stages if key.isdigit())))
-        elif one.word == "ARG":
-            (known if stages else defaults).update(_argument(one.rest, arguments))
-            continue
-        elif not stages:
-            continue
-        else:
-            built = _applied(built, one, known)
-        stages.update({key.lower(): built for key in names if key})
-        if len(stages) > 2 * MAX_STAGES:
+def read_dockerfile(
+    text: str, path: str, arguments: Mapping[str, str], target: str = "", lines_before: int = 0
+) -> Built:
+    """What the stage `target`, or the last, leaves in its image; `arguments` are the build's `args`.
+
+    lines_before: where the text stands within the file `path`.
+    """
+    stages = _Stages(arguments)
+    for one in _instructions(text, path, lines_before):
+        if one.word == "FROM" and ((target and target.lower() in stages.named) or stages.count > MAX_STAGES):
             break
-    return stages.get(target.lower(), built) if target else built
+        stages.take(one)
+    return stages.named.get(target.lower(), stages.current)
 
 
-def _instructions(text: str, path: str) -> Iterator[Instruction]:
+class _Stages:
+    """The stages of a Dockerfile, read one instruction after the other."""
+
+    def __init__(self, arguments: Mapping[str, str]) -> None:
+        self.arguments = arguments
+        self.named: dict[str, Built] = {}
+        """What each stage has come to, by name and by number."""
+        self.current = Built()
+        self.count = 0
+        self._names: tuple[str, ...] = ()
+        self._defaults: dict[str, str] = {}
+        self._known: dict[str, str] = self._defaults
+
+    def take(self, one: Instruction) -> None:
+        if one.word == "ARG":
+            self._known.update(_argument(one.rest, self.arguments, self._known))
+            return
+        if one.word == "FROM":
+            self._known = dict(self._defaults)
+            self.current, name = _from(one, self.named, self._defaults)
+            self._names = (name.lower(), str(self.count)) if name else (str(self.count),)
+            self.count += 1
+        elif self.count:
+            self.current = _applied(self.current, one, self._known)
+        self.named.update(dict.fromkeys(self._names, self.current))
+
+
+def _instructions(text: str, path: str, lines_before: int) -> Iterator[Instruction]:
     escape = "`" if (found := ESCAPE.match(text)) and found[1] == "`" else "\\"
     lines = text.splitlines()
     at = 0
@@ -84,7 +101,11 @@ def _instructions(text: str, path: str) -> Iterator[Instruction]:
         if found := HEREDOC.search(joined):
             at = _after_heredoc(lines, at, found[1])
         if found := INSTRUCTION.match(joined):
-            yield Instruction(found["word"].upper(), found["rest"].strip(), Place(path, first + 1, 1, at))
+            yield Instruction(
+                found["word"].upper(),
+                found["rest"].strip(),
+                Place(path, lines_before + first + 1, 1, lines_before + at),
+            )
 
 
 def _after_heredoc(lines: list[str], at: int, word: str) -> int:
@@ -94,7 +115,7 @@ def _after_heredoc(lines: list[str], at: int, word: str) -> int:
     return at
 
 
-def _argument(rest: str, arguments: Mapping[str, str]) -> dict[str, str]:
+def _argument(rest: str, arguments: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
     """The arguments that an ARG declares and that have a value."""
     found = {}
     for word in _split(rest):
@@ -102,7 +123,7 @@ def _argument(rest: str, arguments: Mapping[str, str]) -> dict[str, str]:
         if name in arguments:
             found[name] = arguments[name]
         elif sign:
-            found[name] = default
+            found[name] = interpolate(default, known.get)
     return found
 
 

@@ -146,9 +146,12 @@ def inline(declared: PlacedMap) -> Setting | None:
     content = scalar_text(declared.get("content"))
     if content is None:
         return None
-    place = place_of(declared, "content") or declared.place
-    block = place.end_line > place.line
-    return Setting("content", content, Place(place.path, place.line + block, place.column, place.end_line))
+    return Setting("content", content, block_start(place_of(declared, "content") or declared.place))
+
+
+def block_start(place: Place) -> Place:
+    """Where the text of an entry begins: below its key if it is written as a block of lines."""
+    return place._replace(line=place.line + 1) if place.end_line > place.line else place
 
 
 def config_data(tree: PlacedMap) -> tuple[ConfigData, ...]:

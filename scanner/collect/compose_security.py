@@ -61,7 +61,7 @@ def user_values(written: str, place: Place | None, said_by: str) -> dict[str, An
     fields: dict[str, Any] = {}
     if user.isdigit() or user == "root":
         fields["run_as_user"] = Value(0 if user == "root" else int(user), place, said_by)
-    if user and not user.isdigit():
+    if user and not user.isdigit() and user != "root":
         fields["user_name"] = Value(user, place, said_by)
     if group.isdigit() or group == "root":
         fields["run_as_group"] = Value(0 if group == "root" else int(group), place, said_by)

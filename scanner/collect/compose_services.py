@@ -11,7 +11,7 @@ from llmscan.collect.compose_env import loose_values
 from llmscan.collect.compose_forms import scalar_text
 from llmscan.collect.compose_interpolation import gap_of, is_known
 from llmscan.collect.compose_load import Composed
-from llmscan.collect.compose_mounts import Mounts, config_data, section
+from llmscan.collect.compose_mounts import Mounts, block_start, config_data, section
 from llmscan.collect.compose_networks import declared_networks, expose, networks_of, published, shared_with
 from llmscan.collect.compose_resources import logging_of, resources_of
 from llmscan.collect.compose_security import SAID_BY, security_of
@@ -73,14 +73,12 @@ class _Project:
 
     def _workload(self, name: str, service: PlacedMap) -> Workload:
         place = place_of(self.services, name) or service.place
-        security = security_of(service)
         return Workload(
             kind="service",
             name=name,
             labels=_texts(service.get("labels")),
             annotations=_texts(service.get("annotations")),
             containers=(self._container(name, service, place),),
-            security=security,
             host_network=_is(service, "network_mode", "host"),
             host_pid=_is(service, "pid", "host"),
             host_ipc=_is(service, "ipc", "host"),
@@ -90,7 +88,6 @@ class _Project:
             networks=networks_of(service),
             shares_network_with=shared_with(service, self.services),
             place=place,
-            resource=service,
             conditional=self._condition(service),
             orchestrated=False,
         )
@@ -142,8 +139,8 @@ class _Project:
         arguments = {key: value for key, value in _texts(build.get("args")).items() if is_known(value)}
         target = scalar_text(build.get("target")) or ""
         if inline := scalar_text(build.get("dockerfile_inline")):
-            at = place_of(build, "dockerfile_inline") or build.place
-            return read_dockerfile(inline, at.path, arguments, target)
+            at = block_start(place_of(build, "dockerfile_inline") or build.place)
+            return read_dockerfile(inline, at.path, arguments, target, at.line - 1)
         path = join(str(build["context"]), scalar_text(build.get("dockerfile")) or "Dockerfile")
         key = (path, target, repr(sorted(arguments.items())))
         if key not in self.built:

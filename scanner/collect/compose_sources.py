@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 import re
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -42,16 +43,42 @@ class Sources:
 
     def __init__(self, root: Path, parsed: Mapping[str, tuple[Any, ...]] | None = None) -> None:
         self.root = os.path.realpath(root)
+        self._modes: dict[str, int] = {}
+        self._folders: dict[str, str] = {}
         self._texts: dict[str, str | None] = {}
         self._trees: dict[str, tuple[Any, ...] | Unreadable] = dict(parsed or {})
 
     def inside(self, path: str) -> bool:
         """Whether `path` is there and, with all links followed, within the tree."""
-        real = os.path.realpath(path)
-        return (real == self.root or real.startswith(self.root.rstrip(os.sep) + os.sep)) and Path(real).exists()
+        return self._mode(path) != 0
 
     def is_folder(self, path: str) -> bool:
-        return self.inside(path) and Path(path).is_dir()
+        return stat.S_ISDIR(self._mode(path))
+
+    def _mode(self, path: str) -> int:
+        """The type of the file at `path`; 0 for what is not there or lies outside the tree."""
+        if path not in self._modes:
+            try:
+                self._modes[path] = self._looked_up(path)
+            except (OSError, ValueError):
+                self._modes[path] = 0
+        return self._modes[path]
+
+    def _looked_up(self, path: str) -> int:
+        mode = os.lstat(path).st_mode
+        if not stat.S_ISLNK(mode):
+            return mode if self._holds(folder_of(path), path.rpartition("/")[2]) else 0
+        folder, name = os.path.split(os.path.realpath(path))
+        return os.lstat(os.path.join(folder, name)).st_mode if self._holds(folder, name) else 0  # noqa: PTH118
+
+    def _holds(self, folder: str, name: str) -> bool:
+        """Whether what is called `name` in `folder`, itself no link, is in the tree. Folders are resolved once: it is costly."""
+        if folder not in self._folders:
+            self._folders[folder] = os.path.realpath(folder)
+        real = self._folders[folder]
+        if name in ("", ".", ".."):
+            real = os.path.realpath(f"{real}/{name}")
+        return f"{real}/".startswith(f"{self.root.rstrip('/')}/") or f"{real.rstrip('/')}/{name}" == self.root
 
     def entries(self, folder: str) -> list[str]:
         """The names in a folder, sorted; none if it cannot be listed."""
@@ -68,12 +95,17 @@ class Sources:
 
     def _read(self, path: str) -> str | None:
         try:
-            if not self.inside(path) or not Path(path).is_file() or Path(path).stat().st_size > MAX_BYTES:
+            if not stat.S_ISREG(self._mode(path)):
                 return None
-            content = Path(path).read_bytes()
+            with open(path, "rb") as file:  # noqa: PTH123 - thousands of files, and a Path costs more than the reading
+                content = file.read(MAX_BYTES + 1)
         except (OSError, ValueError):
             return None
-        return None if b"\0" in content else content.decode("utf-8", "replace").removeprefix("\ufeff")
+        return (
+            None
+            if b"\0" in content or len(content) > MAX_BYTES
+            else content.decode("utf-8", "replace").removeprefix("\ufeff")
+        )
 
     def trees(self, path: str) -> tuple[Any, ...] | Unreadable:
         """The documents of a YAML file; `Unreadable` if one of them does not parse or the file cannot be read."""
