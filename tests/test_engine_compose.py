@@ -191,6 +191,10 @@ def labelled(folder: Path, files: str) -> Mapping[str, Any]:
     return {"Id": "one", "Name": "/one", "Config": {"Image": "x", "Labels": labels}, "HostConfig": {"Privileged": True}}
 
 
+def workloads(engine: FakeEngine) -> list[Workload]:
+    return [workload for stack in read_engine(EngineOptions(host=engine.url)).stacks for workload in stack.workloads]
+
+
 @pytest.mark.parametrize(
     ("name", "reached"),
     [
@@ -219,8 +223,7 @@ def test_labels_reach_no_other_file(tmp_path: Path, name: str, reached: bool) ->
     os.mkfifo(folder / "pipe.yaml")
     with FakeEngine() as engine:
         engine.holds("one", labelled(folder, name.format(folder)), {"Labels": {}})
-        (stack,) = read_engine(EngineOptions(host=engine.url)).stacks
-    (workload,) = stack.workloads
+        (workload,) = workloads(engine)
     assert (workload.place is not None) is reached
     assert (workload.containers[0].security.privileged.place is not None) is reached
 
@@ -231,7 +234,7 @@ def test_a_later_file_overrides(tmp_path: Path) -> None:
     (tmp_path / "b.yml").write_text("services:\n  llm:\n    privileged: true\n")
     with FakeEngine() as engine:
         engine.holds("one", labelled(tmp_path, f"{tmp_path}/a.yaml,{tmp_path}/b.yml"))
-        (workload,) = read_engine(EngineOptions(host=engine.url)).stacks[0].workloads
+        (workload,) = workloads(engine)
     privileged = workload.containers[0].security.privileged.place
     image = workload.containers[0].image
     assert workload.place and privileged and image and image.place

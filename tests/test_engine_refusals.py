@@ -214,14 +214,26 @@ def test_ids_cannot_leave_their_path() -> None:
     assert [path for path in engine.asked if "exec" in path] == ["/v1.45/containers/..%2F..%2Fexec%2Fstart%3Fx%3D/json"]
 
 
-def test_an_api_without_tls_is_known_from_the_connection_and_from_the_engine() -> None:
-    """TCP without TLS in use, and the engine's own warning about other addresses."""
-    warning = (
-        "WARNING: API is accessible on http://0.0.0.0:2375 without encryption.\n         Access to the remote API is..."
-    )
-    with FakeEngine({"/info": replies({"Warnings": [warning]})}) as engine:
-        engine.holds("one", inspected("one"))
-        assert scan(engine).stacks[0].engine.tcp_without_tls.value == engine.url.removeprefix("tcp://")
+def test_an_api_without_tls_is_known_from_the_connection() -> None:
+    """TCP without TLS in use is told once, of the engine itself, whatever runs on it."""
+    project = {"Labels": {"com.docker.compose.project": "p"}}
+    with FakeEngine() as engine:
+        assert [stack.unit for stack in scan(engine).stacks] == ["engine"]
+        engine.holds("one", inspected("one", Config=project), project)
+        stacks = {stack.unit: stack for stack in scan(engine).stacks}
+    assert stacks["engine"].engine.tcp_without_tls.value == engine.url.removeprefix("tcp://")
+    assert (stacks["engine"].workloads, stacks["p"].engine.tcp_without_tls.value) == ((), None)
+
+
+@pytest.mark.parametrize(
+    "warning", ["http://0.0.0.0:2375 without encryption", "https://0.0.0.0:2375 without TLS client verification"]
+)
+def test_an_api_without_tls_is_known_from_the_engine(tmp_path: Path, warning: str) -> None:
+    """An engine that is asked through its socket warns of the addresses at which it is open."""
+    text = f"WARNING: API is accessible on {warning}.\n         Access to the remote API is..."
+    with FakeEngine({"/info": replies({"Warnings": [text]})}, socket_path=tmp_path / "docker.sock") as engine:
+        (stack,) = scan(engine).stacks
+    assert stack.engine.tcp_without_tls.value == "0.0.0.0:2375"
 
 
 def test_a_swarm_publishes_ports_that_stand_in_no_container() -> None:

@@ -14,7 +14,7 @@ from llmscan.collect.engine_facts import EngineFacts
 from llmscan.collect.engine_json import plain
 from llmscan.collect.engine_reader import EngineReader, Summary
 from llmscan.findings import Failure
-from llmscan.model import Container, Gap, Network, Stack, Surroundings, Value, Workload
+from llmscan.model import Container, Engine, Gap, Network, Stack, Surroundings, Value, Workload
 
 NO_PROJECT = "engine"
 """The unit of the containers that no compose project started."""
@@ -94,23 +94,20 @@ def _unit(labels: Mapping[str, str]) -> str:
 def _stacks(
     seen: Sequence[Inspected], summaries: Iterable[Summary], networks: Mapping[str, Network], facts: EngineFacts
 ) -> list[Stack]:
-    """One stack for each project, by name, and one for what belongs to none."""
+    """One stack for each project, by name, and one for what belongs to none; an engine that is itself open has that one always."""
     names = {item.id: item.workload_name for item in seen}
     names |= {item.id: item.labels.get(SERVICE) or item.name for item in summaries if item.id not in names}
     running = [item for item in summaries if item.running]
-    units: dict[str, list[Workload]] = {}
+    units: dict[str, list[Workload]] = {NO_PROJECT: []} if facts.engine.tcp_without_tls else {}
     for item in seen:
         units.setdefault(_unit(item.labels), []).append(workload_of(item, names))
-    return [_stack(unit, units[unit], running, networks, facts) for unit in sorted(units)]
+    return [_stack(unit, units[unit], running, networks, facts.engine) for unit in sorted(units)]
 
 
 def _stack(
-    unit: str,
-    workloads: list[Workload],
-    running: Iterable[Summary],
-    networks: Mapping[str, Network],
-    facts: EngineFacts,
+    unit: str, workloads: list[Workload], running: Iterable[Summary], networks: Mapping[str, Network], engine: Engine
 ) -> Stack:
+    """One unit. That the engine is open is a fault of the engine: no project repeats it."""
     merged = _merge_replicas(workloads)
     joined = sorted({name for workload in merged for name in workload.networks})
     return Stack(
@@ -118,7 +115,7 @@ def _stack(
         source="docker",
         workloads=merged,
         networks=tuple(networks.get(name, Network(name)) for name in joined),
-        engine=facts.engine,
+        engine=engine if unit == NO_PROJECT else replace(engine, tcp_without_tls=Value()),
         surroundings=Surroundings(seen=True, images=_neighbours(unit, running)),
     )
 

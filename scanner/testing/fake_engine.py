@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -56,12 +58,38 @@ def trickles(seconds: float) -> Answer:
     return answer
 
 
+class _OverTcp(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, handler: type[Handler]) -> None:
+        super().__init__(("127.0.0.1", 0), handler)
+
+
+class _OverSocket(ThreadingHTTPServer):
+    """The same over a Unix socket, whose clients have no address."""
+
+    daemon_threads = True
+    address_family = socket.AF_UNIX
+
+    def __init__(self, path: Path, handler: type[Handler]) -> None:
+        super().__init__(str(path), handler)  # type: ignore[arg-type] # the stubs know TCP alone
+
+    def server_bind(self) -> None:
+        self.socket.bind(self.server_address)
+        self.server_name, self.server_port = "engine", 0
+
+    def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
+        line, _ = super().get_request()
+        return line, ("engine", 0)
+
+
 @dataclass
 class FakeEngine:
     """Answers by path (without the version before it); what it does not know is 404. Use it with `with`; `url` is for --host."""
 
     answers: dict[str, Answer] = field(default_factory=dict)
     tls: ssl.SSLContext | None = None
+    socket_path: Path | None = None
     asked: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -69,8 +97,7 @@ class FakeEngine:
         self.answers = {path: replies(body) for path, body in usual.items()} | self.answers
 
     def __enter__(self) -> FakeEngine:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self._server = _OverSocket(self.socket_path, self._handler()) if self.socket_path else _OverTcp(self._handler())
         if self.tls:
             self._server.socket = self.tls.wrap_socket(
                 self._server.socket, server_side=True, do_handshake_on_connect=False
@@ -86,7 +113,7 @@ class FakeEngine:
 
     @property
     def url(self) -> str:
-        return f"tcp://127.0.0.1:{self._server.server_address[1]}"
+        return f"unix://{self.socket_path}" if self.socket_path else f"tcp://127.0.0.1:{self._server.server_port}"
 
     def holds(self, identity: str, inspected: Any, summary: Mapping[str, Any] | None = None) -> None:
         """Put a container on it: its line in the list, and what inspect says (an Answer, or JSON)."""
