@@ -273,9 +273,9 @@ def default_credential(container: Container, scan: Scan) -> Iterator[Verdict]:
         for entry in running.product.facts.get("default_credentials", ()):
             found = _known_value(entry, reading)
             if found is not None:
-                where = f"{found.name} is" if found.name else "The credential is"
+                what = f"{found.name} is a value" if "setting" in entry else f"{running.name} starts with a credential"
                 yield fail(
-                    f"{where} a value that everybody knows: {str(entry.get('say', running.name + ' ships it')).rstrip('.')}.",
+                    f"{what} that everybody knows: {str(entry.get('say', running.name + ' ships it')).rstrip('.')}.",
                     fix=str(entry.get("fix", "")), place=found.place,
                     evidence=Evidence.DECLARED if found.place else Evidence.DEFAULT,
                     setting=found.name or "default credential", product=running,
@@ -307,7 +307,7 @@ def open_registration(container: Container, scan: Scan) -> Iterator[Verdict]:
         if decision.answer == "open":
             found = decision.deciding
             yield fail(
-                f"{running.name} lets every visitor make an account: {_said(decision)}.",
+                f"{running.name} {decision.say.rstrip('.') or 'lets every visitor make an account'}.",
                 fix=str(running.product.facts.get("registration_fix", "")),
                 place=found.place if found else None,
                 evidence=Evidence.DECLARED if found and found.place else Evidence.DEFAULT,
