@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from llmscan.findings import Finding, InventoryItem, Related, Report, RuleNote, Severity, Waived
+from llmscan.findings import Failure, Finding, InventoryItem, Related, Report, RuleNote, Severity, Waived
 from llmscan.reports.finding_facts import known, line_of, reach, related_name, where
 from llmscan.reports.printable import printable, printable_lines
 from llmscan.reports.references import known_reference
@@ -21,6 +21,7 @@ from llmscan.reports.workload_groups import (
     severity_counts,
     unknowns_of,
     unseen,
+    unseen_sorts,
     workload_groups,
 )
 
@@ -87,7 +88,9 @@ class Page:
 
     report: Report
     source: str
+    heading: str
     verdict: str
+    failures: list[tuple[str, str, str]]
     counts: list[tuple[Severity, int]]
     bars: list[tuple[Severity, str, str]]
     scanned: list[tuple[str, str]]
@@ -95,6 +98,7 @@ class Page:
     left_out: int
     unknowns: list[ShownFinding]
     unseen: list[Unseen]
+    unseen_sorts: list[Unseen]
     inventory: list[tuple[InventoryItem, str]]
     waived: list[tuple[Waived, str]]
     categories: list[tuple[str, int]]
@@ -111,7 +115,9 @@ def page_of(report: Report) -> Page:
     return Page(
         report,
         SOURCES.get(report.target.kind, report.target.kind),
+        "The working directory" if report.target.name in ("", ".") else report.target.name,
         _verdict(report, failed),
+        [_failure(failure) for failure in report.failures],
         counts,
         _bars(counts),
         _scanned(report),
@@ -122,6 +128,7 @@ def page_of(report: Report) -> Page:
         len(report.findings) - len(kept),
         [maker.shown(finding) for finding in unknowns_of(replace(report, findings=tuple(kept)))],
         unseen(report),
+        unseen_sorts(unseen(report)),
         [(item, line_of(item.place)) for item in report.inventory],
         [(waived, where(waived.finding)) for waived in report.waived],
         sorted(Counter(finding.category for finding in (*failed, *unknown)).items()),
@@ -170,6 +177,12 @@ def _group(group: WorkloadGroup, number: int, maker: _FindingMaker) -> ShownGrou
 
 def _also(related: Related) -> tuple[str, str]:
     return related_name(related), line_of(related.place)
+
+
+def _failure(failure: Failure) -> tuple[str, str, str]:
+    """What failed, where, and why; an input is named by its place alone."""
+    named = "" if failure.place and failure.place.path == failure.name else f"{failure.kind} {failure.name}"
+    return named, line_of(failure.place), failure.reason
 
 
 def _link(text: str) -> Link:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from llmscan.findings import Failure, Report, Severity
+from llmscan.reports.finding_facts import line_of
 from llmscan.reports.terminal_text import BOLD, DIM, GREEN, RED, SEVERITY_STYLES, YELLOW, Pen, counted
 from llmscan.reports.workload_groups import (
     HARDENING,
@@ -13,10 +14,11 @@ from llmscan.reports.workload_groups import (
     severity_counts,
     unknowns_of,
     unseen,
+    unseen_sorts,
 )
 
-GAPS_SHOWN = 10
-"""How many gaps a first run lists: the ones on which the most rests."""
+LISTED = 10
+"""How many gaps and failures a first run lists: of the gaps, the ones on which the most rests."""
 
 
 def closing(report: Report, writer: Pen, verbose: bool) -> list[list[str]]:
@@ -26,7 +28,7 @@ def closing(report: Report, writer: Pen, verbose: bool) -> list[list[str]]:
         _waived(report, writer) if verbose else [],
         _notes("Policy", report.policy_notes, writer),
         _notes("Taken as", report.coverage.notes, writer) if verbose else [],
-        _failed(report, writer),
+        _failed(report, writer, verbose),
         [*_read(report, writer), *_sums(report, writer, verbose)],
     ]
 
@@ -34,19 +36,16 @@ def closing(report: Report, writer: Pen, verbose: bool) -> list[list[str]]:
 def _not_seen(gaps: list[Unseen], writer: Pen, verbose: bool) -> list[str]:
     if not gaps:
         return []
-    shown = gaps if verbose else gaps[:GAPS_SHOWN]
-    lines = [writer.heading("Not seen")]
-    for one in shown:
-        lines += _gap(one, writer)
-    if rest := len(gaps) - len(shown):
-        lines.append(f"  and {rest} more (--verbose lists them)")
-    return lines
+    told = gaps if verbose else unseen_sorts(gaps)
+    shown = told if verbose else told[:LISTED]
+    lines = [line for one in shown for line in _gap(one, writer)]
+    return [writer.heading("Not seen"), *lines, *_rest(sum(1 + one.more for one in told[len(shown) :]))]
 
 
 def _gap(one: Unseen, writer: Pen) -> list[str]:
-    place = f" ({one.gap.place.path}:{one.gap.place.line})" if one.gap.place else ""
-    rests = f"; {counted(len(one.findings), 'verdict')} unknown" if one.findings else ""
-    lines = writer.wrapped(f"{one.gap}{place}{rests}", 2)
+    place = f" ({line_of(one.gap.place)})" if one.gap.place and not one.more else ""
+    rests = f"; {counted(one.unknown, 'verdict')} unknown" if one.unknown else ""
+    lines = writer.wrapped(f"{one}{place}{rests}", 2)
     return lines + (writer.wrapped(f"would tell: {one.gap.would}", 4, DIM) if one.gap.would else [])
 
 
@@ -64,9 +63,15 @@ def _notes(heading: str, notes: Iterable[str], writer: Pen) -> list[str]:
     return [writer.heading(heading), *lines] if lines else []
 
 
-def _failed(report: Report, writer: Pen) -> list[str]:
-    lines = [line for failure in report.failures for line in writer.wrapped(_failure(failure), 2)]
+def _failed(report: Report, writer: Pen, verbose: bool) -> list[str]:
+    shown = report.failures if verbose else report.failures[:LISTED]
+    lines = [line for failure in shown for line in writer.wrapped(_failure(failure), 2)]
+    lines += _rest(len(report.failures) - len(shown))
     return [writer.styled("Failed", f"{BOLD};{RED}"), *lines] if lines else []
+
+
+def _rest(number: int) -> list[str]:
+    return [f"  and {number} more (--verbose lists them)"] if number else []
 
 
 def _failure(failure: Failure) -> str:

@@ -36,10 +36,18 @@ class WorkloadGroup:
 
 @dataclass(frozen=True, slots=True)
 class Unseen:
-    """A gap, and the findings that are unknown because of it (none: nothing that was judged rests on it)."""
+    """A gap, and how many findings are unknown because of it (none: nothing that was judged rests on it).
+
+    `more`: how many other gaps of its sort it stands for.
+    """
 
     gap: Gap
-    findings: tuple[Finding, ...]
+    unknown: int
+    more: int = 0
+
+    def __str__(self) -> str:
+        like_it = f", and {self.more} more of this sort" if self.more else ""
+        return f"{self.gap}{like_it}"
 
 
 def workload_groups(report: Report) -> list[WorkloadGroup]:
@@ -70,14 +78,23 @@ def severity_counts(findings: Iterable[Finding]) -> dict[Severity, int]:
 
 def unseen(report: Report) -> list[Unseen]:
     """Every gap of a report once, the one that leaves the most unknown first."""
-    hanging: dict[Gap, list[Finding]] = {gap: [] for gap in report.coverage.gaps}
+    hanging: Counter[Gap] = Counter(dict.fromkeys(report.coverage.gaps, 0))
     for finding in unknowns_of(report):
-        for gap in dict.fromkeys(finding.missing):
-            hanging.setdefault(gap, []).append(finding)
-    found = [Unseen(gap, tuple(findings)) for gap, findings in hanging.items()]
-    return sorted(
-        found, key=lambda one: (-len(one.findings), one.gap.kind, one.gap.what, one.gap.why, one.gap.place or ())
-    )
+        hanging.update(set(finding.missing))
+    return sorted((Unseen(gap, number) for gap, number in hanging.items()), key=_by_what_rests_on_it)
+
+
+def unseen_sorts(gaps: Iterable[Unseen]) -> list[Unseen]:
+    """One gap for each sort, with the sum of what rests on all: what a hundred images have in common is told once."""
+    sorts: dict[tuple[str, str, str], list[Unseen]] = {}
+    for one in gaps:
+        sorts.setdefault((one.gap.kind, one.gap.why, one.gap.would), []).append(one)
+    told = [Unseen(alike[0].gap, sum(one.unknown for one in alike), len(alike) - 1) for alike in sorts.values()]
+    return sorted(told, key=_by_what_rests_on_it)
+
+
+def _by_what_rests_on_it(one: Unseen) -> tuple[object, ...]:
+    return (-one.unknown, one.gap.kind, one.gap.what, one.gap.why, one.gap.place or ())
 
 
 def control_names(hardening: Iterable[Finding]) -> list[str]:

@@ -250,6 +250,8 @@ def test_a_link_to_a_finding_opens_it(visit: Any) -> None:
     for finding in (OPEN_OLLAMA, hardening):
         page = visit(FILES_REPORT, f"#f-{finding.fingerprint}").page
         assert page.locator(f"#f-{finding.fingerprint}").get_by_text("Link to this finding").is_visible()
+        page.wait_for_timeout(50)
+        assert page.url.endswith(f"#f-{finding.fingerprint}")
 
 
 @pytest.mark.browser

@@ -61,11 +61,18 @@
     history.replaceState(null, "", state ? `#${state.replaceAll("%2C", ",")}` : location.href.split("#")[0]);
   };
 
+  const choose = (chosen) => {
+    const severities = (chosen.get("severity") || "").split(",");
+    form.elements.q.value = chosen.get("q") || "";
+    for (const box of form.querySelectorAll("[name=severity]")) box.checked = severities.includes(box.value);
+    form.elements.category.value = chosen.get("category") || "";
+    apply();
+  };
+
   const open = (target) => {
     const finding = target.closest("details");
     if (finding) {
-      form.reset();
-      apply();
+      choose(new URLSearchParams());
       finding.open = true;
     }
     target.scrollIntoView();
@@ -76,11 +83,7 @@
     const target = state && document.getElementById(state);
     if (target) return open(target);
     const chosen = new URLSearchParams(state);
-    const severities = (chosen.get("severity") || "").split(",");
-    form.elements.q.value = chosen.get("q") || "";
-    for (const box of form.querySelectorAll("[name=severity]")) box.checked = severities.includes(box.value);
-    form.elements.category.value = chosen.get("category") || "";
-    apply();
+    choose(chosen);
     if (chosen.has("severity")) document.getElementById("findings").scrollIntoView();
     return undefined;
   };
