@@ -212,11 +212,16 @@ def _attached(text: str, names: Sequence[str], word: Expanded) -> Flag | None:
 
 def _flag_value(line: Line, index: int, word: Expanded, equals: str, value: str, switch: bool) -> Flag:
     if equals:
-        return Flag(None if word.value is None else value, word.place, word.origin, word.gap)
+        return Flag(None if word.value is None else _unquoted(value), word.place, word.origin, word.gap)
     following = line[index + 1] if index + 1 < len(line) else None
     if switch or following is None or re.match(r"--?[A-Za-z]", following.raw):
         return Flag("true", word.place)
-    return Flag(following.value, following.place or word.place, following.origin, following.gap)
+    return Flag(_unquoted(following.value), following.place or word.place, following.origin, following.gap)
+
+
+def _unquoted(value: str | None) -> str | None:
+    """An empty value that was quoted once too often is still meant to be empty."""
+    return "" if value in ("''", '""') else value
 
 
 def arguments(line: Line, after: str = "") -> list[Expanded]:

@@ -30,6 +30,13 @@ BUILTIN_RULES = (
     "host_access",
     "pod_hardening",
     "log_retention",
+    "plaintext_secrets",
+    "images",
+    "egress",
+    "model_sources",
+    "switches",
+    "network_policy",
+    "resource_limits",
 )
 BUILTIN_FORMATS = ("table", "json_report", "sarif", "html")
 BUILTINS = (

@@ -16,6 +16,8 @@ from typing import Any, Generic, Literal, TypeVar
 from llmscan.places import Place
 
 T = TypeVar("T")
+ELSEWHERE = "*"
+"""The scope of a gap that concerns other namespaces than those that are judged."""
 
 
 class Reach(IntEnum):
@@ -53,6 +55,8 @@ class Gap:
     kind: `environment` (variables of a container), `config` (a mounted file), `secret` (keys of a whole Secret), `image` (a variable image name),
     `api` (a list that the API refused), `file` (not read), `version`, `remote` (not fetched).
     what: the thing, as its owner calls it. why: completes "<what> …". would: what would tell.
+    resource: for `api`, the type that was not listed, as RBAC names it (`services`, `httproutes.gateway.networking.k8s.io`).
+    scope: in which namespace it was not; "": in none of them could it be; `ELSEWHERE`: only outside those that are judged.
     """
 
     kind: str
@@ -60,6 +64,8 @@ class Gap:
     why: str
     would: str = ""
     place: Place | None = None
+    resource: str = ""
+    scope: str = ""
 
     def __str__(self) -> str:
         return f"{self.what} {self.why}"
@@ -467,10 +473,8 @@ class Surroundings:
     """What lies around a unit: of a cluster, what the other namespaces run. `seen` False: only this unit's own files were there to read."""
 
     seen: bool = False
-    collectors: tuple[str, ...] = ()
-    """Workloads elsewhere that collect logs, as `namespace/Kind/name`."""
     images: tuple[tuple[str, str], ...] = ()
-    """(image reference, `namespace/Kind/name`) of workloads elsewhere."""
+    """Each image reference that the cluster runs, with one `namespace/Kind/name` that runs it."""
     namespace_labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
@@ -497,6 +501,8 @@ class Stack:
     """Where the unit itself makes its namespace."""
     overlay: tuple[str, ...] = ()
     """Of a variant that is laid upon another unit's files, the files that are its own: only what stands in them is judged; empty: all."""
+    rendered_by: str = ""
+    """The tool that made the objects out of the unit's files (`helm`, `kustomize`); their places are then the best that can be known."""
 
 
 def parse_image(reference: str, place: Place | None = None, **rest: Any) -> Image:

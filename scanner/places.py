@@ -11,17 +11,22 @@ from typing import Any, NamedTuple
 
 
 class Place(NamedTuple):
-    """A span of lines in a file. Lines and columns count from 1; `path` is relative to the working directory, with `/`."""
+    """A span of lines in a file. Lines and columns count from 1; `path` is relative to the working directory, with `/`.
+
+    decided_by: for a line from which a tool made what is judged (a template of a chart, a resource under an overlay), where the value
+    stands that decided it; None where the line itself says so.
+    """
 
     path: str
     line: int
     column: int
     end_line: int
+    decided_by: Place | None = None
 
     @property
     def start(self) -> Place:
         """The first line alone."""
-        return Place(self.path, self.line, self.column, self.line)
+        return self._replace(end_line=self.line)
 
 
 class PlacedMap(dict[Any, Any]):

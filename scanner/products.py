@@ -164,7 +164,7 @@ class Catalogue:
         for product_id in started:
             product = self.products[product_id]
             found.setdefault(product.id, self._seen(product, "its command line starts it"))
-        if workload.kind in self._kinds:
+        if workload.kind in self._kinds and _is_operators(container, workload):
             for product in self._kinds[workload.kind]:
                 found.setdefault(product.id, self._seen(product, f"a {workload.kind} runs it"))
         return tuple(found.values())
@@ -224,6 +224,12 @@ class Catalogue:
                 product for product in self.products.values() if any(p.search(text) for p in product.commands)
             )
         return self._by_command[text]
+
+
+def _is_operators(container: Container, workload: Workload) -> bool:
+    """Whether a custom resource's operator runs its product in this container: the first one, or one that names no image; not a sidecar."""
+    first = next((one for one in workload.containers if one.role == "regular"), None)
+    return container is first or (container.image is None and container.role == "regular")
 
 
 def read_product(source: str, name: str) -> Product:

@@ -123,6 +123,12 @@ class Scan:
             self._memo[key] = make()
         return self._memo[key]  # type: ignore[no-any-return]
 
+    def first(self, container: Container, key: Any) -> bool:
+        """Whether this is the first container of its object that asks for `key`: replicas of a template make one mistake."""
+        workload = self.workload_of(container)
+        whole = ("first", workload.kind, workload.namespace, workload.name, workload.place and workload.place.path, key)
+        return self.memo(whole, lambda: id(container)) == id(container)
+
     def containers(self) -> Iterator[tuple[Workload, Container]]:
         """Every container of the stack with its workload."""
         for workload in self.stack.workloads:

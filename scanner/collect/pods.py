@@ -233,7 +233,8 @@ class _Pod:
                 continue
             config = self.configs.get((self.namespace, name))
             if config is None or config.secret != secret:
-                gaps.append(_unseen_source(name, secret, place_of(source, key)))
+                if mapping(source, key).get("optional") is not True:
+                    gaps.append(_unseen_source(name, secret, place_of(source, key)))
                 continue
             for entry, setting in config.entries.items():
                 origin = Origin.SECRET if secret else Origin.CONFIG

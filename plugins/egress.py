@@ -1,0 +1,152 @@
+"""Telemetry and egress: where a product calls home, checks for updates, relays to a cloud, or fetches what it runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from llmscan import (
+    Container,
+    Evidence,
+    Reading,
+    Rule,
+    Running,
+    Scan,
+    Severity,
+    Verdict,
+    decide,
+    fail,
+    hookimpl,
+    passed,
+    rule,
+    unknown,
+)
+from llmscan.commandline import command_lines, line_text
+from llmscan.decisions import holds
+
+CATEGORY = "telemetry-egress"
+REFS = ("CWE-359", "AML.T0025", "LLM02:2026")
+KINDS: Mapping[str, tuple[str, ...]] = {
+    "EGR001": ("telemetry",),
+    "EGR002": ("update-check",),
+    "EGR003": ("cloud-relay", "callback"),
+}
+INSTALLS = re.compile(
+    r"\b(?:pip3?|uv pip|conda|mamba)\s+install\b(?!.*--no-index)|\b(?:apt|apt-get|yum|dnf|microdnf)\s+(?:-\S+\s+)*install\b|\bapk\s+(?:-\S+\s+)*add\b"
+    r"|\bnpm\s+(?:i|install|ci)\b|\bnpx\s+(?:-y|--yes)\b|\buvx\s+|\bcurl\b[^|]*\|\s*(?:ba|z)?sh\b|\bwget\b[^|]*\|\s*(?:ba|z)?sh\b"
+)
+
+
+def _judge(container: Container, scan: Scan, kinds: tuple[str, ...]) -> Iterator[Verdict]:
+    if container.role == "init" or not scan.workload_of(container).runs:
+        return
+    for running in scan.products_of(container):
+        if not running.serves or not scan.first(container, ("egress", running.id, kinds)):
+            continue
+        reading = scan.reading(running, container)
+        for entry in running.product.facts.get("egress", ()):
+            if entry.get("kind") in kinds:
+                yield from _entry(entry, running, reading)
+
+
+def _entry(entry: Mapping[str, Any], running: Running, reading: Reading) -> Iterator[Verdict]:
+    decision = decide(entry["decision"], reading)
+    if not decision.possible:
+        return
+    what = f"{running.name}: {entry['what'].rstrip('.')}" + (f", to {entry['to']}" if entry.get("to") else "")
+    setting = f"egress {entry['id']}"
+    if decision.answer == "off":
+        yield passed()
+    elif decision.answer == "on":
+        found = decision.deciding
+        misspelt = _misspelt(entry, reading)
+        place = misspelt[1] if misspelt else (found.place if found else None)
+        said = f" {misspelt[0]}" if misspelt else ""
+        yield fail(
+            f"{what}.{said}", fix=str(entry.get("fix", "")), place=place, setting=setting, product=running,
+            evidence=Evidence.DECLARED if place is not None else Evidence.DEFAULT,
+        )  # fmt: skip
+    else:
+        missing = "; ".join(dict.fromkeys(str(gap) for gap in decision.missing))
+        yield unknown(
+            f"{what}, unless switched off; {missing}.",
+            *decision.missing,
+            fix=str(entry.get("fix", "")),
+            setting=setting,
+            product=running,
+        )
+
+
+def _misspelt(entry: Mapping[str, Any], reading: Reading) -> tuple[str, Any] | None:
+    """A setting that was meant to switch it off, and does not."""
+    for wrong in entry.get("misspelt", ()):
+        found = reading.setting(wrong["setting"])
+        meant = found.present and found.value not in (None, "") and found.value not in wrong.get("not", ())
+        if meant and found.origin != "image" and holds(wrong, reading).truth:
+            return f"{found.name} is set without effect: {str(wrong.get('say', '')).rstrip('.')}.", found.place
+    return None
+
+
+@rule("EGR001", "Sends usage data to its vendor", Severity.LOW, category=CATEGORY, refs=REFS)
+def telemetry(container: Container, scan: Scan) -> Iterator[Verdict]:
+    """A stack that was put in-house so that nothing leaves it tells its vendor what runs there, and how much.
+
+    Switch the telemetry off with the setting that the product names, and let a network policy deny what should not leave.
+    """
+    yield from _judge(container, scan, KINDS["EGR001"])
+
+
+@rule("EGR002", "Asks the internet for updates", Severity.INFO, category="update-check", refs=REFS)
+def update_check(container: Container, scan: Scan) -> Iterator[Verdict]:
+    """A check for new versions tells a third party that this installation exists, and fails noisily where the network is closed.
+
+    Switch the check off where your updates come another way.
+    """
+    yield from _judge(container, scan, KINDS["EGR002"])
+
+
+@rule("EGR003", "Relays requests to a cloud", Severity.MEDIUM, category="cloud-relay", refs=REFS)
+def cloud_relay(container: Container, scan: Scan) -> Iterator[Verdict]:
+    """Prompts that callers send to a local server can leave for somebody else's, signed with your account.
+
+    Switch the relay off unless it is what you want, and let only known callers reach the server.
+    """
+    yield from _judge(container, scan, KINDS["EGR003"])
+
+
+@rule("EGR004", "Fetches its model when it starts", Severity.INFO, category="model-download", refs=REFS)
+def download_at_start(container: Container, scan: Scan) -> Iterator[Verdict]:
+    """A start then depends on a hub, and on what the hub serves that day.
+
+    Bring the model along (a volume or an image), and switch the product to offline.
+    """
+    yield from _judge(container, scan, ("download",))
+
+
+@rule(
+    "EGR005",
+    "Installs software from the internet at every start",
+    Severity.MEDIUM,
+    category=CATEGORY,
+    refs=("CWE-494", "LLM04:2026", *REFS),
+)
+def installs_at_start(container: Container, scan: Scan) -> Iterator[Verdict]:
+    """Every restart runs whatever the package index serves at that moment, with the rights of this container.
+
+    Build an image that holds what is needed, and pin it.
+    """
+    for line in command_lines(container):
+        if INSTALLS.search(line_text(line)):
+            yield fail(
+                f"Container '{container.name}' installs software from the internet when it starts.",
+                place=line[0].place,
+                setting="install at start",
+            )
+            return
+
+
+@hookimpl
+def llmscan_rules() -> list[Rule]:
+    """The rules of this family."""
+    return [telemetry, update_check, cloud_relay, download_at_start, installs_at_start]

@@ -1,0 +1,240 @@
+"""Unsafe model sources: code from model repositories, formats that run code, revisions that move, hubs over plain http."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from llmscan import (
+    Container,
+    Evidence,
+    Place,
+    Reading,
+    Rule,
+    Running,
+    Scan,
+    Severity,
+    Verdict,
+    Workload,
+    fail,
+    hookimpl,
+    rule,
+)
+from llmscan.commandline import command_lines, line_text
+from llmscan.decisions import holds
+from llmscan.places import place_of
+
+CATEGORY = "unsafe-model-source"
+REFS = ("CWE-829", "LLM04:2026", "AML.T0010.003", "AML.T0011.000", "AISVS-1.0:C6")
+CODE_KINDS = frozenset({"remote-code", "unsafe-format", "runtime-loading", "plain-http-hub"})
+HUB_NAME = re.compile(r"^(?:hf://)?[A-Za-z0-9][\w.-]*/[\w.-]+$")
+COMMIT = re.compile(r"^[0-9a-f]{40}$")
+TRUSTS = re.compile(
+    r"trust[_-]remote[_-]code[\"']?\s*[=:]\s*[\"']?(?:true|1|yes)\b|--trust-remote-code\b(?!\s*[= ]\s*false)",
+    re.IGNORECASE,
+)
+REVISION = re.compile(r"\brevision[\"']?\s*[=:]\s*[\"']?[0-9a-f]{7,40}", re.IGNORECASE)
+MODEL_KEY = re.compile(
+    r"^\s*(?:-\s*)?[\"']?(?:model_source|model_id|hf_model_id|pretrained_model_name_or_path|MODEL_ID|model)[\"']?\s*[=:]\s*[\"']?([A-Za-z0-9][\w.-]*/[\w.-]+)[\"',]*\s*$",
+    re.MULTILINE,
+)
+HUB_URI = re.compile(r"\bhf://([A-Za-z0-9][\w.-]*/[\w.-]+)(?P<revision>[:@][\w.-]+)?")
+PULLS = re.compile(
+    r"\b(?:ollama)\s+(?:pull|run)\s+(?P<model>[^\s;&|\"']+)|\b(?:huggingface-cli|hf)\s+download\s+(?P<repo>[\w.-]+/[\w.-]+)(?P<rest>.*)"
+)
+HTTP_HUB = re.compile(r"^http://(?!localhost|127\.|\[::1\])")
+HUB_VARIABLES = ("HF_ENDPOINT", "HF_HUB_ENDPOINT", "MODELSCOPE_ENDPOINT")
+MAX_TEXT = 200_000
+
+
+def _entries(container: Container, scan: Scan) -> Iterator[tuple[Running, Reading, Mapping[str, Any]]]:
+    if not scan.workload_of(container).runs:
+        return
+    for running in scan.products_of(container):
+        reading = scan.reading(running, container)
+        for entry in running.product.facts.get("models", ()):
+            yield running, reading, entry
+
+
+def _place(entry: Mapping[str, Any], reading: Reading) -> tuple[Place | None, str]:
+    held = holds(entry, reading)
+    found = next((item for item in held.found if item.present and item.place is not None), None)
+    return (found.place, found.name) if found else (None, str(entry.get("id")))
+
+
+@rule("MOD001", "Runs code from model repositories", Severity.HIGH, category=CATEGORY, refs=REFS)
+def remote_code(container: Container, scan: Scan) -> Iterator[Verdict]:
+    """Whoever can change the model repository runs code in this server, with its files, its keys and its network.
+
+    Use models that need no remote code; else review it, pin the revision to a commit, and run it without network.
+    """
+    told = False
+    for running, reading, entry in _entries(container, scan):
+        if entry.get("id") in CODE_KINDS and entry["id"] == "remote-code" and holds(entry, reading).truth:
+            place, name = _place(entry, reading)
+            if place is None:
+                continue
+            told = True
+            yield fail(
+                f"{running.name}: {str(entry['say']).rstrip('.')}.",
+                fix=str(entry.get("fix", "")),
+                place=place,
+                setting=name,
+                product=running,
+            )
+    if not told:
+        yield from _trusting_texts(container)
+
+
+def _trusting_texts(container: Container) -> Iterator[Verdict]:
+    """Remote code trusted in a command, a variable or a mounted file, whatever program reads it."""
+    for line in command_lines(container):
+        if TRUSTS.search(line_text(line)):
+            word = next((w for w in line if "trust" in w.raw), line[0])
+            yield fail(
+                "Its command line trusts code from the model's repository.",
+                place=word.place,
+                setting="trust-remote-code",
+            )
+            return
+    for setting in container.env.values():
+        if setting.value and (TRUSTS.search(setting.value) or TRUSTS.search(f"{setting.name}={setting.value}")):
+            yield fail(
+                f"{setting.name} trusts code from the model's repository.", place=setting.place, setting=setting.name
+            )
+            return
+    for file in container.files:
+        match = TRUSTS.search(file.text[:MAX_TEXT])
+        if match:
+            place = _line_in(file.place, file.text, match.start(), bool(file.source))
+            yield fail(
+                f"{file.path} trusts code from the model's repository.", place=place, setting=f"file {file.path}"
+            )
+            return
+
+
+def _line_in(place: Place | None, text: str, index: int, block: bool) -> Place | None:
+    """The line of `index` within a text that stands at `place` in its file."""
+    if place is None:
+        return None
+    inside = text.count("\n", 0, index)
+    line = place.line + inside + (1 if block and place.end_line > place.line else 0)
+    return Place(
+        place.path,
+        min(line, max(place.end_line, place.line + inside)),
+        1,
+        min(line, max(place.end_line, place.line + inside)),
+    )
+
+
+@rule("MOD002", "Takes models in unsafe ways", Severity.MEDIUM, category=CATEGORY, refs=("CWE-502", *REFS))
+def unsafe_ways(container: Container, scan: Scan) -> Iterator[Verdict]:
+    """Pickle formats run code when they are loaded, callers who may load models choose what runs, and plain http lets the network change them.
+
+    Serve safetensors or GGUF from a source that you control, over https, and keep loading to administrators.
+    """
+    for running, reading, entry in _entries(container, scan):
+        if entry.get("id") in CODE_KINDS and entry["id"] != "remote-code" and holds(entry, reading).truth:
+            place, name = _place(entry, reading)
+            if place is not None:
+                yield fail(
+                    f"{running.name}: {str(entry['say']).rstrip('.')}.",
+                    fix=str(entry.get("fix", "")),
+                    place=place,
+                    setting=name,
+                    product=running,
+                )
+    for name in HUB_VARIABLES:
+        setting = container.env.get(name)
+        if setting is not None and setting.value and HTTP_HUB.match(setting.value):
+            yield fail(f"{name} takes models over plain http.", place=setting.place, setting=name)
+
+
+@rule("MOD003", "Model revision is not pinned", Severity.LOW, category=CATEGORY, refs=REFS)
+def unpinned_revision(container: Container, scan: Scan) -> Iterator[Verdict]:
+    """What is loaded tomorrow is what the repository holds then; nobody can say which weights answered yesterday.
+
+    Pin the revision to a full commit id (`--revision`), or serve the files from storage of your own.
+    """
+    if not scan.workload_of(container).runs:
+        return
+    yield from _hub_arguments(container)
+    for running, reading, entry in _entries(container, scan):
+        if (
+            entry.get("id") != "unpinned-revision"
+            or not running.serves
+            or not scan.first(container, ("revision", running.id))
+        ):
+            continue
+        model = reading.setting(entry["model"]) if "model" in entry else None
+        revision = reading.setting(entry["revision"]) if "revision" in entry else None
+        if model is None or not model.present or model.value is None or not HUB_NAME.match(model.value):
+            continue
+        pinned = revision is not None and (
+            revision.present is None or (revision.present and COMMIT.match(revision.value or ""))
+        )
+        if (
+            not pinned
+            and holds({k: v for k, v in entry.items() if k in ("when", "since", "before")}, reading).truth is not False
+        ):
+            yield fail(
+                f"{running.name} loads its model by a name that moves: {str(entry['say']).rstrip('.')}.", fix=str(entry.get("fix", "")),
+                place=model.place, setting="revision", product=running,
+            )  # fmt: skip
+
+
+def _hub_arguments(container: Container) -> Iterator[Verdict]:
+    """Models fetched by a command or a `hf://` argument."""
+    for line in command_lines(container):
+        text = line_text(line)
+        match = PULLS.search(text)
+        if match and not (match["rest"] and "--revision" in match["rest"]) and "@sha256" not in text:
+            yield fail(
+                "A command fetches a model by a name that moves.",
+                place=line[-1].place,
+                setting="model fetch",
+                evidence=Evidence.DECLARED,
+            )
+            return
+        for word in line:
+            found = HUB_URI.search(word.raw)
+            if found and not found["revision"]:
+                yield fail("A model is named by hf:// without a revision.", place=word.place, setting="hf uri")
+                return
+
+
+@rule("MOD004", "A model is named without its revision in a configuration", Severity.LOW, category=CATEGORY, refs=REFS)
+def unpinned_in_texts(workload: Workload, scan: Scan) -> Iterator[Verdict]:
+    """A serving configuration inside a resource names a model of a hub, and no revision: its content moves.
+
+    Pin the revision in the same place (`revision: <commit>`), or name files of your own storage.
+    """
+    for text, place in _texts(workload.resource, 0):
+        match = MODEL_KEY.search(text)
+        if match and not REVISION.search(text):
+            yield fail(
+                "A configuration text names a model of a hub without a revision.",
+                place=_line_in(place, text, match.start(1), True),
+                setting="model in text",
+            )
+            return
+
+
+def _texts(node: Any, depth: int) -> Iterator[tuple[str, Place | None]]:
+    """Long texts inside a custom resource: configurations within a configuration."""
+    if depth > 12:
+        return
+    entries = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in entries:
+        if isinstance(value, str):
+            if "\n" in value and len(value) < MAX_TEXT:
+                yield value, place_of(node, key)
+        elif key != "status":
+            yield from _texts(value, depth + 1)
+
+
+@hookimpl
+def llmscan_rules() -> list[Rule]:
+    """The rules of this family."""
+    return [remote_code, unsafe_ways, unpinned_revision, unpinned_in_texts]

@@ -1,0 +1,193 @@
+"""Secrets in plain sight: literal values where a reference to a secret belongs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from llmscan import (
+    Container,
+    Origin,
+    Place,
+    Resource,
+    Rule,
+    Scan,
+    Setting,
+    Severity,
+    Stack,
+    Verdict,
+    fail,
+    hookimpl,
+    rule,
+)
+from llmscan.commandline import command_lines
+
+CATEGORY = "plaintext-secret"
+REFS = ("CWE-798", "CWE-312", "MCP01:2025", "NSA-CISA-K8s-1.2:secrets")
+SECRET_NAME = re.compile(
+    r"(?:^|[_.\-a-z])(?:PASSWORDS?|PASSWD|PASSPHRASE|PWD|PASS|SECRETS?|TOKENS?|API_?KEYS?|APIKEY|ACCESS_?KEY|PRIVATE_?KEY|ENCRYPTION_?KEY|MASTER_?KEY"
+    r"|SIGNING_?KEY|AUTH_?KEY|SECRET_?KEY|KEY_?BASE|SALT|CREDENTIALS?)(?:$|[_.\-])",
+    re.IGNORECASE,
+)
+NO_SECRET_NAME = re.compile(
+    r"(?:_|^|-|\.)(?:FILE|PATH|DIR|URL|URI|ENDPOINT|HEADER|NAME|ID|TTL|EXPIRES?|EXPIRATION|EXPIRY|EXPIRE|LENGTH|SIZE|LIMIT|COUNT|ENABLED?|DISABLED?|REQUIRED|TYPE"
+    r"|PREFIX|POLICY|ALGORITHM|MODE|USER|USERNAME|REGION|VERSION|SECONDS|MINUTES|HOURS|DAYS|ROUNDS|HOST|PORT|SCOPES?|RESET|PARALLELISM)$"
+    r"|(?:MAX|MIN|NUM|TOTAL|CHUNK|CONTEXT|INPUT|OUTPUT|PROMPT|BATCH|TOP|STOP|PAD|EOS|BOS|NEW|ALLOW|ENABLE|DISABLE|REQUIRE|USE|SKIP|GENERATED?)_?.*TOKENS?$"
+    r"|PUBLIC_?KEY|TOKENIZER|TOKENIZERS|^(?:ENABLE|DISABLE|ALLOW|REQUIRE|USE|SKIP|SHOW|HIDE)_|MAX_.*TOKEN|PWD$(?<=^PWD)",
+    re.IGNORECASE,
+)
+OWN_SECRET = re.compile(
+    r"JWT|SESSION|NEXTAUTH|SECRET_?KEY(?!_?ID)|ENCRYPTION|SALT|MASTER_?KEY|REGISTRATION|SIGNING|COOKIE|ROOT_?PASS|ADMIN_?PASS|(?:^|_)PASSWORD$|KEY_?BASE"
+    r"|CREDS_(?:KEY|IV)|APP_?SECRET|AUTH_?SECRET",
+    re.IGNORECASE,
+)
+"""Names of secrets that the service itself checks or signs with: there a placeholder is the secret in force."""
+PLACEHOLDER = re.compile(
+    r"^<.*>$|^\[.*\]$|^%.*%$|^@.*@$|__.*__$|your|change.?(?:me|this|it)|replace|place.?holder|x{3,}|\*{3,}|\.{3}|example|to.?do|insert|dummy|my.?(?:token|key|secret|password)"
+    r"|^\$?[A-Z][A-Z0-9]*_[A-Z0-9_]+$|hf_(?:token|xxx|your)|enter|fill|here$|redacted|update.?me|^token$|^secret$|^password$|^key$|^string$",
+    re.IGNORECASE,
+)
+OWN_PLACEHOLDER = re.compile(r"^<.*>$|\{\{|\$\{|^%.*%$|^@.*@$", re.IGNORECASE)
+"""Placeholders that something fills in before the service starts, even for its own secret."""
+NO_KEY = re.compile(
+    r"^(?:none|null|nil|empty|na|n/?a|no|nokey|no[-_ ]?key.*|not[-_ ]?(?:needed|required|used|applicable|set).*|sk-(?:no|none|dummy|fake|xxx|not|empty|1234|111+|000+).*"
+    r"|fake.*|dummy.*|test.*|ollama|vllm|lm-?studio|local(?:ai)?|key|anything|abc.*|foo|bar|x+|0+|1+|unused|ignored?|sk-?|token-abc123|random|whatever)$",
+    re.IGNORECASE,
+)
+"""Keys that clients of keyless servers are given because their library wants one."""
+PROVIDER_KEY = re.compile(
+    r"^(?:hf_[A-Za-z0-9]{20,}|sk-(?:ant-|proj-|lf-)?[A-Za-z0-9_-]{24,}|gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{30,}|glpat-[\w-]{20,}|xox[abpr]-[\w-]{20,}"
+    r"|AKIA[0-9A-Z]{16}|AIza[\w-]{35}|nvapi-[\w-]{30,})$"
+)
+VARIABLE = re.compile(r"^\$|\{\{.*\}\}|^os\.environ|^env[:/]|\$\{[^}]*\}|\$\([^)]*\)")
+NOT_SECRET = re.compile(
+    r"^(?:true|false|yes|no|on|off|\d{1,5}(?:\.\d+)?|/[\w./-]*|https?://[^@]*|[\w.-]+:\d+|)$", re.IGNORECASE
+)
+URL_CREDENTIALS = re.compile(r"^[a-z][a-z0-9+.-]*://[^\s/:@]*:(?P<password>[^\s/@]+)@", re.IGNORECASE)
+PASSWORD_FLAGS = (
+    "--api-key",
+    "--requirepass",
+    "--password",
+    "--master-key",
+    "--token",
+    "--admin-api-key",
+    "--auth-token",
+    "--secret-key",
+)
+
+
+def is_secret(name: str, value: str | None, *, own: bool | None = None) -> bool:
+    """Whether a named value is a secret written out: by its name, or because it is a URL with a password, or a provider's key."""
+    if not value:
+        return False
+    text = value.strip().strip("\"'")
+    if PROVIDER_KEY.match(text) and not re.search(r"(.)\1{5,}", text):
+        return True
+    url = URL_CREDENTIALS.match(text)
+    if url:
+        return (
+            not VARIABLE.search(url["password"])
+            and not OWN_PLACEHOLDER.search(url["password"])
+            and url["password"] not in ("", "None")
+        )
+    if (
+        not SECRET_NAME.search(_spaced(name))
+        or NO_SECRET_NAME.search(name)
+        or VARIABLE.search(text)
+        or NOT_SECRET.match(text)
+    ):
+        return False
+    if own if own is not None else OWN_SECRET.search(name):
+        return not OWN_PLACEHOLDER.search(text)
+    return not PLACEHOLDER.search(text) and not NO_KEY.match(text)
+
+
+def _spaced(name: str) -> str:
+    """camelCase as snake_case, so that one pattern reads both."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
+
+
+def _own(container: Container, scan: Scan, name: str) -> bool | None:
+    """True where the catalogue says that the product of this container itself checks the variable."""
+    for running in scan.products_of(container):
+        for definition in running.product.facts.get("settings", {}).values():
+            if definition.get("public") != "true" and any(
+                source.get("env") == name for source in definition.get("from", ())
+            ):
+                return True
+    return None
+
+
+def _settings(container: Container) -> Iterator[Setting]:
+    yield from container.env.values()
+    for line in command_lines(container):
+        for index, word in enumerate(line):
+            head, equals, value = word.raw.partition("=")
+            if head not in PASSWORD_FLAGS:
+                continue
+            if equals:
+                yield Setting(head, value if word.value is not None else None, word.place)
+            elif index + 1 < len(line):
+                following = line[index + 1]
+                literal = following.value is not None and "$" not in following.raw
+                yield Setting(head, following.value if literal else None, following.place)
+
+
+@rule("SEC001", "Secret in plain text", Severity.MEDIUM, category=CATEGORY, refs=REFS)
+def literal_secret(container: Container, scan: Scan) -> Iterator[Verdict]:
+    """Whoever can read the file, the repository or the object has the secret, and so has everyone after them: history keeps it.
+
+    Refer to a secret instead (`secretKeyRef`, compose `secrets`, a variable without a default), and change the value that was written here.
+    """
+    told: set[Place | str] = set()
+    for setting in _settings(container):
+        if setting.origin not in (Origin.LITERAL, Origin.CONFIG) or (setting.place or setting.name) in told:
+            continue
+        own = True if setting.name.startswith("--") else _own(container, scan, setting.name)
+        if is_secret(setting.name, setting.value, own=own):
+            told.add(setting.place or setting.name)
+            yield fail(f"{setting.name} holds a secret in plain text.", place=setting.place, setting=setting.name)
+
+
+@rule("SEC002", "Secrets in a file", Severity.MEDIUM, category=CATEGORY, refs=REFS)
+def secrets_in_a_file(stack: Stack, scan: Scan) -> Iterator[Verdict]:
+    """base64 hides nothing, and a committed .env is as public as its repository: whoever can read the file has what it holds.
+
+    Keep secrets out of the repository (a sealed or external secret, a secret manager), and change those that were written here.
+    """
+    grouped: dict[tuple[str, str, str, str], list[Setting]] = {}
+    for loose in stack.loose_values:
+        text = loose.decoded if loose.decoded is not None else loose.setting.value
+        own = True if loose.kind == "Secret" and not _client_key(loose.setting.name) else None
+        name = loose.setting.name if SECRET_NAME.search(_spaced(loose.setting.name)) else f"{loose.setting.name}_secret"
+        if is_secret(loose.setting.name if loose.kind != "Secret" else name, _worth(text, loose.kind), own=own):
+            path = loose.setting.place.path if loose.setting.place else ""
+            grouped.setdefault((loose.kind, loose.name, loose.namespace, path), []).append(loose.setting)
+    for (kind, name, namespace, _), settings in grouped.items():
+        names = ", ".join(setting.name for setting in settings[:5]) + (
+            f" and {len(settings) - 5} more" if len(settings) > 5 else ""
+        )
+        what = f"Secret '{name}'" if kind == "Secret" else "The file"
+        yield fail(
+            f"{what} holds {names} in plain text.",
+            place=settings[0].place,
+            setting=f"{kind} {name}",
+            resource=Resource(kind, name, namespace),
+        )
+
+
+def _client_key(name: str) -> bool:
+    return bool(re.search(r"HF|HUGGING|OPENAI|ANTHROPIC|TOKEN|API_?KEY", name, re.IGNORECASE))
+
+
+def _worth(text: str | None, kind: str) -> str | None:
+    """Of a Secret, what is no placeholder; files such as certificates count as well."""
+    if text is None or (kind == "Secret" and PLACEHOLDER.search(text) and len(text) < 60):
+        return None
+    return text
+
+
+@hookimpl
+def llmscan_rules() -> list[Rule]:
+    """The rules of this family."""
+    return [literal_secret, secrets_in_a_file]
