@@ -149,14 +149,16 @@ def _image_container(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
         tag = image.get("tag")
         reference = f"{image['repository']}:{tag}" if tag else image["repository"]
         return _as_container(body, reference)
-    if isinstance(image, str) and "_framework" in body:
-        return _as_container(body, image)
+    if "_framework" in body:
+        return _as_container(body, image if isinstance(image, str) else None)
     return None
 
 
-def _as_container(body: Mapping[str, Any], reference: str) -> Mapping[str, Any]:
+def _as_container(body: Mapping[str, Any], reference: str | None) -> Mapping[str, Any]:
+    """A container as the operator makes it; without a reference where a runtime of the cluster brings the image."""
     keep = ("env", "envFrom", "args", "command", "ports", "resources", "securityContext")
-    return {"name": "main", "image": reference, **{key: body[key] for key in keep if key in body}}
+    named = {} if reference is None else {"image": reference}
+    return {"name": "main", **named, **{key: body[key] for key in keep if key in body}}
 
 
 def _name(resource: Mapping[str, Any]) -> str:
