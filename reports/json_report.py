@@ -94,7 +94,9 @@ def _resource(shown: Finding | InventoryItem) -> dict[str, str]:
 
 
 def _location(place: Place | None) -> dict[str, Any] | None:
-    return place._asdict() if place else None
+    if place is None:
+        return None
+    return {"path": place.path, "line": place.line, "column": place.column, "end_line": place.end_line}
 
 
 def _product(product: ProductNote) -> dict[str, str]:

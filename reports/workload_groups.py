@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from llmscan.findings import Finding, InventoryItem, Report, Resource, Severity, Status
 from llmscan.model import Gap
+from llmscan.places import Place
 
 HARDENING = "pod-hardening"
 """The category of what is merely not demanded of a pod: one line a workload."""
@@ -94,7 +95,7 @@ def unseen_sorts(gaps: Iterable[Unseen]) -> list[Unseen]:
 
 
 def _by_what_rests_on_it(one: Unseen) -> tuple[object, ...]:
-    return (-one.unknown, one.gap.kind, one.gap.what, one.gap.why, one.gap.place or ())
+    return (-one.unknown, one.gap.kind, one.gap.what, one.gap.why, place_order(one.gap.place))
 
 
 def control_names(hardening: Iterable[Finding]) -> list[str]:
@@ -145,7 +146,7 @@ def _group(key: Key, found: list[Finding], items: Mapping[str, list[InventoryIte
 def finding_order(finding: Finding) -> tuple[object, ...]:
     """Sorts findings: the worst first, failures before unknowns, then by rule, object, place and fingerprint, so that two runs never differ."""
     resource = finding.resource
-    where = (resource.namespace, resource.kind, resource.name, resource.container, finding.place or ("", 0, 0, 0))
+    where = (resource.namespace, resource.kind, resource.name, resource.container, place_order(finding.place))
     return (
         -finding.severity,
         finding.status is not Status.FAIL,
@@ -155,6 +156,11 @@ def finding_order(finding: Finding) -> tuple[object, ...]:
         finding.setting,
         finding.fingerprint,
     )
+
+
+def place_order(place: Place | None) -> tuple[str, int, int, int]:
+    """Sorts places; no place comes first."""
+    return (place.path, place.line, place.column, place.end_line) if place else ("", 0, 0, 0)
 
 
 def _by_weight(group: WorkloadGroup) -> tuple[object, ...]:

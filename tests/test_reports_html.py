@@ -213,6 +213,22 @@ def test_a_browser_asks_for_nothing_and_runs_nothing_else(name: str, visit: Any)
 
 
 @pytest.mark.browser
+def test_markup_that_got_into_the_page_all_the_same_runs_nothing(browser: Browser, tmp_path: Path) -> None:
+    """Were escaping ever to fail, the policy stops scripts, event handlers, styles and requests."""
+    planted = "<script>document.title='pwned'</script><img src=http://127.0.0.1:9/x onerror=\"document.title='pwned'\">"
+    planted += "<p id=planted style='color: rgb(1, 2, 3)'>planted</p>"
+    file = tmp_path / "report.html"
+    file.write_text(rendered(FILES_REPORT).replace("<main>", f"<main>{planted}"))
+    opened = Visit(browser, file)
+    opened.page.wait_for_timeout(100)
+    assert opened.page.title().startswith("llmscan: ")
+    color = opened.page.locator("#planted").evaluate("(one) => getComputedStyle(one).color")
+    assert color != "rgb(1, 2, 3)"
+    assert [text for text in opened.complaints if "Content Security Policy" in text]
+    opened.context.close()
+
+
+@pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["files", "cluster"])
 def test_no_barrier_is_found_by_axe(name: str, scheme: str, visit: Any) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from sample_report import CLUSTER_REPORT, EMPTY_REPORT, FILES_REPORT, HOSTILE, UNTOLD, hostile_report
 
-from llmscan.findings import Coverage, Report, Severity
+from llmscan.findings import Coverage, Failure, Report, Severity
 from llmscan.formats import RenderOptions
+from llmscan.model import Gap
 from llmscan.reports import table
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
@@ -90,6 +91,29 @@ def test_lines_keep_to_the_width() -> None:
     for width in (84, 100, 120):
         for line in table.render(FILES_REPORT, RenderOptions(width=width, verbose=True)).splitlines():
             assert len(line) <= width or " " not in line.lstrip(), line
+
+
+def test_gaps_of_a_sort_are_told_once() -> None:
+    """A hundred images of which the user is not known are one entry in a first run; verbose names each."""
+    gaps = [
+        Gap("image", f"the user of image 'a{number}'", "is not known here", "its Dockerfile") for number in range(100)
+    ]
+    findings = tuple(replace(UNTOLD, missing=(gap,), fingerprint=gap.what) for gap in gaps)
+    report = replace(EMPTY_REPORT, findings=findings)
+    brief, full = (table.render(report, RenderOptions(verbose=verbose)) for verbose in (False, True))
+    assert "and 99 more of this sort; 100 verdicts unknown" in brief.replace("\n  ", " ")
+    assert brief.count("the user of image") == 1
+    assert all(gap.what in full for gap in gaps)
+
+
+def test_a_wall_of_failures_is_cut_unless_all_are_asked_for() -> None:
+    """Ten failures stand in a first run, with the number of the others; verbose lists all."""
+    failures = tuple(Failure("input", f"f{number}.yaml", "it does not parse") for number in range(14))
+    brief, full = (
+        table.render(replace(EMPTY_REPORT, failures=failures), RenderOptions(verbose=v)) for v in (False, True)
+    )
+    assert brief.count("it does not parse") == 10 and "and 4 more" in brief
+    assert full.count("it does not parse") == 14
 
 
 def nothing_found() -> Report:
