@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from llmscan.collect.compose_env import env_file_values, is_env_file
 from llmscan.collect.compose_load import Composed, compose_project
 from llmscan.collect.compose_projects import Plan, plan_projects, without_taken
 from llmscan.collect.compose_services import stack_of
@@ -19,6 +20,15 @@ from llmscan.collect.compose_sources import Sources, folder_of
 from llmscan.collect.yaml_tree import Unreadable
 from llmscan.model import Stack
 from llmscan.places import Place
+
+__all__ = [
+    "ComposeOptions",
+    "env_file_values",
+    "is_compose",
+    "is_env_file",
+    "load_projects",
+    "resolved_project",
+]
 
 TOP_LEVEL = frozenset({"configs", "include", "models", "name", "networks", "secrets", "services", "version", "volumes"})
 SERVICE_KEYS = frozenset(

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from llmscan.collect.compose_dockerfile import Built, read_dockerfile
 from llmscan.collect.compose_env import loose_values
 from llmscan.collect.compose_forms import scalar_text
 from llmscan.collect.compose_interpolation import gap_of, is_known
-from llmscan.collect.compose_load import Composed
+from llmscan.collect.compose_load import ABSENT, Composed
 from llmscan.collect.compose_mounts import Mounts, block_start, config_data, section
 from llmscan.collect.compose_networks import declared_networks, expose, networks_of, published, shared_with
 from llmscan.collect.compose_resources import logging_of, resources_of
 from llmscan.collect.compose_security import SAID_BY, security_of
-from llmscan.collect.compose_sources import Sources, is_remote, join
+from llmscan.collect.compose_sources import Sources, is_remote, join, shown
 from llmscan.collect.compose_values import Environments
 from llmscan.collect.compose_words import is_cleared, words_of
 from llmscan.model import (
@@ -31,6 +31,8 @@ from llmscan.model import (
     parse_image,
 )
 from llmscan.places import Place, PlacedMap, place_of
+
+T = TypeVar("T")
 
 
 def stack_of(composed: Composed, sources: Sources, profiles: tuple[str, ...] = ()) -> Stack:
@@ -105,7 +107,7 @@ class _Project:
         brought = self.mounts.of(service)
         entrypoint, command = self._command_line(service, built)
         image = _image(name, service, built, place)
-        own = (*self.composed.service_gaps.get(name, ()), *env_gaps, *(one for one in brought if isinstance(one, Gap)))
+        own = (*self.composed.service_gaps.get(name, ()), *env_gaps, *_only(brought, Gap), *self._unbuilt(service))
         return Container(
             name=name,
             image=image,
@@ -114,8 +116,8 @@ class _Project:
             env={**(built.env or {}), **env},
             ports=(*expose(service), *built.ports),
             published=tuple(published(service)),
-            mounts=tuple(one for one in brought if isinstance(one, Volume)),
-            files=tuple(one for one in brought if isinstance(one, ConfigFile)),
+            mounts=tuple(_only(brought, Volume)),
+            files=tuple(_only(brought, ConfigFile)),
             security=security_of(service),
             resources=resources_of(service),
             logging=logging_of(service, place),
@@ -132,7 +134,7 @@ class _Project:
         return built.entrypoint, command if command is not None else built.command
 
     def _built(self, service: PlacedMap) -> Built:
-        """What the Dockerfile of a service says, if there is one in the tree."""
+        """What the Dockerfile of a service says; nothing where there is none in the tree."""
         build = service.get("build")
         if not isinstance(build, PlacedMap) or is_remote(str(build["context"])):
             return Built()
@@ -141,12 +143,31 @@ class _Project:
         if inline := scalar_text(build.get("dockerfile_inline")):
             at = block_start(place_of(build, "dockerfile_inline") or build.place)
             return read_dockerfile(inline, at.path, arguments, target, at.line - 1)
-        path = join(str(build["context"]), scalar_text(build.get("dockerfile")) or "Dockerfile")
+        path = _dockerfile(build)
         key = (path, target, repr(sorted(arguments.items())))
         if key not in self.built:
             text = self.sources.text(path)
             self.built[key] = Built() if text is None else read_dockerfile(text, path, arguments, target)
         return self.built[key]
+
+    def _unbuilt(self, service: PlacedMap) -> Iterator[Gap]:
+        """The Dockerfile of a service, where it is not there to read."""
+        build = service.get("build")
+        if not isinstance(build, PlacedMap) or build.get("dockerfile_inline"):
+            return
+        context, place = str(build["context"]), place_of(service, "build")
+        if is_remote(context):
+            yield Gap("remote", f"build {shown(context)}", "is remote and never fetched", "", place)
+        elif self.sources.text(_dockerfile(build)) is None:
+            yield Gap("image", _dockerfile(build), ABSENT, "that file", place)
+
+
+def _dockerfile(build: PlacedMap) -> str:
+    return join(str(build["context"]), scalar_text(build.get("dockerfile")) or "Dockerfile")
+
+
+def _only(found: Iterable[object], kind: type[T]) -> Iterator[T]:
+    return (one for one in found if isinstance(one, kind))
 
 
 def _texts(node: Any) -> dict[str, str]:
