@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from llmscan.collect.manifests import Manifests, looks_like_manifest, read_manifests, stacks
-from llmscan.collect.tree import SUFFIXES, FileTree, find_files, folder_of
+from llmscan.collect.tree import SUFFIXES, FileTree, find_files
 from llmscan.collect.yaml_tree import Unreadable
 from llmscan.findings import Failure, Target
 from llmscan.model import Gap, Stack
@@ -84,15 +84,19 @@ def _take(manifests: Manifests, found: Found) -> None:
 
 
 def _packaged(tree: FileTree, options: FilesOptions, found: Found) -> set[str]:
-    """Charts: their files are templates and values, not manifests."""
-    claimed: set[str] = set()
-    for path in tree.paths:
-        if path.rpartition("/")[2] == "Chart.yaml":
-            folder = folder_of(path)
-            claimed.update(p for p in tree.paths if p.startswith(f"{folder}/" if folder else ""))
-            found.failures.append(
-                Failure("input", folder or ".", "a chart, which was not read: helm renders charts and is not there")
-            )
+    """Charts and kustomizations, which tools turn into manifests; the files that are theirs are no manifests of their own."""
+    from llmscan.collect.helm import ChartOptions, load_charts
+
+    charts = load_charts(
+        tree, ChartOptions(options.values, options.set_values, options.release_name, options.kube_version)
+    )
+    claimed = charts.claimed
+    for part in (charts,):
+        found.stacks += part.stacks
+        found.failures += part.failures
+        found.gaps += part.gaps
+        found.notes += part.notes
+        found.objects += part.objects
     return claimed
 
 

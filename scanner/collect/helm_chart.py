@@ -1,0 +1,259 @@
+"""The charts of a tree: what their Chart.yaml says, which files are theirs, and a copy of them that can be rendered.
+
+The copy holds regular files alone, so that no link leads a template out of its chart, and only those dependencies that are there:
+the others are named and left out, never fetched.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+
+from llmscan.collect.tree import MAX_BYTES, FileTree, folder_of
+from llmscan.collect.yaml_tree import Unreadable, documents
+from llmscan.places import Place, place_of
+
+CHART = "Chart.yaml"
+MAX_CHART = 64 * 1024 * 1024
+MAX_DEPTH = 6
+OWN_FOLDERS = ("templates/", "charts/", "crds/", "ci/")
+VALUES = re.compile(
+    r"values[^/]*\.(?:ya?ml|json)$|(?:^|/)Chart\.(?:yaml|lock)$|(?:^|/)requirements\.(?:yaml|lock)$|\.tpl$"
+)
+NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """An entry of a chart's dependencies; `place` is its entry."""
+
+    name: str
+    alias: str = ""
+    repository: str = ""
+    condition: str = ""
+    place: Place | None = None
+
+    @property
+    def shown(self) -> str:
+        """The name under which the chart knows it."""
+        return self.alias or self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A chart of the tree. `folder` "" is the working directory; `tree` what Chart.yaml holds."""
+
+    folder: str
+    name: str
+    library: bool
+    dependencies: tuple[Dependency, ...] = ()
+    tree: Mapping[str, Any] = field(default_factory=dict)
+
+    def inside(self, relative: str) -> str:
+        """The path of a file of the chart, as the report names it."""
+        return f"{self.folder}/{relative}" if self.folder else relative
+
+    def holds(self, path: str) -> bool:
+        """Whether a file lies in the chart's folder."""
+        return not self.folder or path.startswith(self.folder + "/")
+
+    def owns(self, path: str) -> bool:
+        """Whether a file is a part of the chart: templates, values and what else is no manifest of its own."""
+        if not self.holds(path):
+            return False
+        relative = path[len(self.folder) + 1 :] if self.folder else path
+        return relative.startswith(OWN_FOLDERS) or VALUES.search(relative) is not None
+
+    def called(self, relative: str) -> Place:
+        """The first line of a file of the chart."""
+        return Place(self.inside(relative), 1, 1, 1)
+
+
+@dataclass(slots=True)
+class Staged:
+    """A chart's copy. folders: the folder of the tree for each path with which helm names templates; missing: what was left out."""
+
+    path: Path
+    folders: dict[str, str] = field(default_factory=dict)
+    missing: list[Dependency] = field(default_factory=list)
+    taken_in: set[str] = field(default_factory=set)
+    """Folders of other charts of the tree that became part of the copy."""
+
+
+class ChartTooLarge(Exception):
+    """A chart holds more than is copied."""
+
+
+def chart_folders(tree: FileTree) -> list[str]:
+    """Folders with a Chart.yaml that are not a dependency inside of another chart."""
+    folders = sorted(folder_of(path) for path in tree.paths if path.rpartition("/")[2] == CHART)
+    known = set(folders)
+    return [folder for folder in folders if not any(parent in known for parent in _charts_above(folder))]
+
+
+def _charts_above(folder: str) -> Iterator[str]:
+    """The charts in whose `charts/` a folder would lie."""
+    steps = folder.split("/")
+    for index, step in enumerate(steps):
+        if step == "charts" and index < len(steps) - 1:
+            yield "/".join(steps[:index])
+
+
+def read_chart(tree: FileTree, folder: str) -> Chart | Unreadable | None:
+    """What the Chart.yaml of a folder says; None where it cannot be read, which the tree has said already."""
+    path = f"{folder}/{CHART}" if folder else CHART
+    text = tree.read(path)
+    if text is None:
+        return None
+    found = next(iter(documents(text, path)), None)
+    if isinstance(found, Unreadable):
+        return found
+    if not isinstance(found, dict):
+        return Unreadable(Place(path, 1, 1, 1), "its Chart.yaml is no mapping")
+    name = found.get("name")
+    if not isinstance(name, str) or not NAME.match(name):
+        return Unreadable(Place(path, 1, 1, 1), "it gives the chart no usable name")
+    listed = found.get("dependencies") or _requirements(tree, folder)
+    return Chart(folder, name, found.get("type") == "library", tuple(_dependencies(listed)), found)
+
+
+def _requirements(tree: FileTree, folder: str) -> Any:
+    """The dependencies of a chart of the first format, which stand in a file of their own."""
+    path = f"{folder}/requirements.yaml" if folder else "requirements.yaml"
+    text = tree.read(path) if path in tree else None
+    found = next(iter(documents(text, path)), None) if text else None
+    return found.get("dependencies") if isinstance(found, dict) else None
+
+
+def _dependencies(listed: Any) -> Iterator[Dependency]:
+    for index, entry in enumerate(listed if isinstance(listed, list) else ()):
+        if isinstance(entry, dict) and isinstance(entry.get("name"), str):
+            texts = [str(entry.get(key) or "") for key in ("alias", "repository", "condition")]
+            yield Dependency(entry["name"], texts[0], texts[1], texts[2], place_of(listed, index))
+
+
+def stage(chart: Chart, tree: FileTree, target: Path) -> Staged:
+    """Copy a chart to `target`. Raises ChartTooLarge, and OSError where a file cannot be read."""
+    staged = Staged(target)
+    _Copy(tree, staged).chart(chart, target, chart.name, 0)
+    return staged
+
+
+class _Copy:
+    """One copy under way, with what is left of its size."""
+
+    def __init__(self, tree: FileTree, staged: Staged) -> None:
+        self.tree, self.staged, self.left = tree, staged, MAX_CHART
+
+    def chart(self, chart: Chart, target: Path, called: str, depth: int) -> None:
+        self.staged.folders[called] = chart.folder
+        for path in self.tree.paths:
+            if chart.holds(path):
+                self._file(self.tree.absolute(path), target / PurePosixPath(path).relative_to(chart.folder or "."))
+        self._vendored(chart, target)
+        missing = [one for one in chart.dependencies if not self._present(one, chart, target, called, depth)]
+        if missing:
+            _without(chart, missing, target)
+            self.staged.missing += missing
+
+    def _file(self, source: Path, target: Path) -> None:
+        size = source.stat().st_size
+        if size > MAX_BYTES or target.exists():
+            return
+        self.left -= size
+        if self.left < 0:
+            raise ChartTooLarge
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target, follow_symlinks=False)
+
+    def _vendored(self, chart: Chart, target: Path) -> None:
+        """What `helm dependency build` brought, which repositories leave to .gitignore."""
+        source = self.tree.absolute(chart.inside(CHART)).parent / "charts"
+        for folder, folders, files in os.walk(source):
+            folders[:] = [name for name in folders if not (Path(folder) / name).is_symlink()]
+            for name in files:
+                path = Path(folder) / name
+                if path.is_file() and not path.is_symlink() and not source.is_symlink():
+                    self._file(path, target / "charts" / path.relative_to(source))
+
+    def _present(self, wanted: Dependency, chart: Chart, target: Path, called: str, depth: int) -> bool:
+        inside = f"{called}/charts/{wanted.shown}"
+        if found := _in_charts(wanted, target / "charts"):
+            if found.is_dir():
+                self.staged.folders.setdefault(inside, chart.inside(f"charts/{found.name}"))
+            return True
+        local = _local(wanted, chart, self.tree)
+        if local is None or depth >= MAX_DEPTH:
+            return False
+        read = read_chart(self.tree, local)
+        if not isinstance(read, Chart) or read.name != wanted.name:
+            return False
+        self.staged.taken_in.add(local)
+        self.staged.folders[inside] = local
+        copied = target / "charts" / wanted.name
+        if not copied.exists():
+            self.chart(read, copied, inside, depth + 1)
+        return True
+
+
+def _in_charts(wanted: Dependency, charts: Path) -> Path | None:
+    """A dependency as it lies in `charts/`, as a folder or packed."""
+    if not charts.is_dir():
+        return None
+    for entry in sorted(charts.iterdir()):
+        if entry.is_dir() and _name_in(entry / CHART) == wanted.name:
+            return entry
+        if entry.suffix == ".tgz" and re.fullmatch(re.escape(wanted.name) + r"-v?\d.*\.tgz", entry.name):
+            return entry
+    return None
+
+
+def _name_in(path: Path) -> str:
+    try:
+        match = re.search(r"^name:[ \t]*[\"']?([^\s\"'#]+)", path.read_text("utf-8", errors="replace"), re.MULTILINE)
+    except OSError:
+        return ""
+    return match[1] if match else ""
+
+
+def _local(wanted: Dependency, chart: Chart, tree: FileTree) -> str | None:
+    """The folder of the tree that a `file://` repository means."""
+    if not wanted.repository.startswith("file://"):
+        return None
+    steps = chart.folder.split("/") if chart.folder else []
+    for step in wanted.repository.removeprefix("file://").split("/"):
+        if step == "..":
+            if not steps:
+                return None
+            steps.pop()
+        elif step not in ("", "."):
+            steps.append(step)
+    folder = "/".join(steps)
+    return folder if (f"{folder}/{CHART}" if folder else CHART) in tree else None
+
+
+def _without(chart: Chart, missing: list[Dependency], target: Path) -> None:
+    """Write the copy's Chart.yaml anew without some dependencies."""
+    gone = {(one.name, one.alias) for one in missing}
+    for name in (CHART, "requirements.yaml"):
+        file = target / name
+        try:
+            data = yaml.safe_load(file.read_text("utf-8")) if file.exists() else None
+        except (yaml.YAMLError, OSError, UnicodeDecodeError):
+            continue
+        if isinstance(data, dict) and isinstance(data.get("dependencies"), list):
+            data["dependencies"] = [
+                entry
+                for entry in data["dependencies"]
+                if not isinstance(entry, dict) or (entry.get("name"), str(entry.get("alias") or "")) not in gone
+            ]
+            file.write_text(yaml.safe_dump(data), "utf-8")
+    for name in ("Chart.lock", "requirements.lock"):
+        (target / name).unlink(missing_ok=True)
