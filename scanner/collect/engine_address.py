@@ -60,7 +60,7 @@ def find_engine(context: str | None, host: str | None, environment: Mapping[str,
     env = os.environ if environment is None else environment
     if context and host:
         raise TargetUnreachable("Give either a docker context or a host, not both.")
-    folder = Path(env.get("DOCKER_CONFIG") or Path.home() / ".docker")
+    folder = Path(env.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker"))  # noqa: PTH111 - Path's raises where nobody has a home
     if not context and (url := host or env.get("DOCKER_HOST", "")):
         return _address(url, _tls_of_environment(env, folder))
     name = context or env.get("DOCKER_CONTEXT") or _current_context(folder)

@@ -12,16 +12,15 @@ CONTAINER, IMAGE, ENGINE = "container", "image", "engine"
 
 
 def security_of(container: Json, image: Json, facts: EngineFacts) -> Security:
-    """The effective security settings, from inspect of the container and of its image."""
+    """The security settings that hold, from inspect of the container and of its image."""
     config, host = as_map(container.get("Config")), as_map(container.get("HostConfig"))
     options = _options(texts(host.get("SecurityOpt")))
-    user, group = _user(as_text(config.get("User")))
-    by = IMAGE if user and config.get("User") == as_map(image.get("Config")).get("User") else CONTAINER
+    user, group = _own_user(config, as_map(image.get("Config")))
     privileged = host.get("Privileged") is True
     return Security(
-        run_as_user=_number(user, by),
-        run_as_group=_number(group, by),
-        user_name=Value(user, said_by=by) if user and not user.isdecimal() else Value(),
+        run_as_user=_number(user),
+        run_as_group=_number(group),
+        user_name=Value(user, said_by=CONTAINER) if user and not user.isdecimal() else Value(),
         privileged=Value(privileged, said_by=CONTAINER),
         allow_privilege_escalation=_escalation(options),
         capabilities_added=_capabilities(host.get("CapAdd")),
@@ -56,13 +55,17 @@ def _last(options: tuple[tuple[str, str], ...], name: str) -> str | None:
     return next((value for key, value in reversed(options) if key == name), None)
 
 
-def _user(user: str) -> tuple[str, str]:
+def _own_user(config: Json, of_image: Json) -> tuple[str, str]:
+    """User and group that the container was given; what it has from its image stands in `Image.user`."""
+    user = as_text(config.get("User"))
+    if user == as_text(of_image.get("User")):
+        return "", ""
     name, _, group = user.strip().partition(":")
     return name, group
 
 
-def _number(text: str, said_by: str) -> Value[int]:
-    return Value(int(text), said_by=said_by) if text.isdecimal() and len(text) < 12 else Value()
+def _number(text: str) -> Value[int]:
+    return Value(int(text), said_by=CONTAINER) if text.isdecimal() and len(text) < 12 else Value()
 
 
 def _escalation(options: tuple[tuple[str, str], ...]) -> Value[bool]:
