@@ -199,9 +199,9 @@ def open_to_admitted_peers(container: Container, scan: Scan) -> Iterator[Verdict
 
 
 def _secured(container: Container, scan: Scan) -> Iterator[Door]:
-    """Doors that do ask for a credential, and can be reached at all."""
+    """Doors that do ask for a credential, and that more can reach than the peers of a policy, who have the credential anyway."""
     for door in doors(container, scan):
-        if door.decision.answer == "required" and door.reach >= Reach.CLUSTER:
+        if door.decision.answer == "required" and door.reach >= Reach.CLUSTER and not door.limited:
             yield door
 
 

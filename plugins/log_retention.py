@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from llmscan import (
@@ -18,8 +18,10 @@ from llmscan import (
     Severity,
     Stack,
     Verdict,
+    Workload,
     fail,
     hookimpl,
+    parse_image,
     passed,
     rule,
     unknown,
@@ -93,19 +95,21 @@ def logs_unbounded(container: Container, scan: Scan) -> Iterator[Verdict]:
 
 @rule("LOG003", "No log collector in the cluster", Severity.MEDIUM, category=CATEGORY, refs=REFS)
 def no_collector(stack: Stack, scan: Scan) -> Iterator[Verdict]:
-    """The kubelet keeps a few megabytes of each container's output, and drops it with the pod: without a collector logs are gone when they are needed.
+    """The kubelet keeps a few megabytes of each container's output, and drops it with the pod: without a collector logs are gone when needed.
 
-    Run a collector on every node (Fluent Bit, Vector, Grafana Alloy, the OpenTelemetry Collector, or your cloud's agent) and a store that keeps what it ships.
+    Run a collector on every node (Fluent Bit, Vector, Grafana Alloy, the OpenTelemetry Collector, or your cloud's agent) and a store that
+    keeps what it ships.
     """
     if not any(workload.orchestrated for workload in stack.workloads):
         return
-    around = stack.surroundings
-    inside = [
-        w.name for w, c in scan.containers() if any("collects-logs" in r.product.roles for r in scan.products_of(c))
-    ]
-    if inside or around.collectors:
+    unseen = scan.unseen("pods", "daemonsets.apps")
+    if any(_collects(scan.products_of(container)) for _, container in scan.containers()) or _collector_around(scan):
         yield passed()
-    elif around.seen:
+    elif unseen:
+        yield unknown(
+            "Whether anything in the cluster collects container logs is not known.", *unseen, setting="collector"
+        )
+    elif stack.surroundings.seen:
         yield fail(
             "No workload of the cluster is known to collect container logs.",
             setting="collector",
@@ -119,6 +123,18 @@ def no_collector(stack: Stack, scan: Scan) -> Iterator[Verdict]:
             "a scan of the live cluster, or the collector's manifests",
         )
         yield unknown("Whether anything keeps the logs of these workloads is not known.", gap, setting="collector")
+
+
+def _collects(products: Iterable[Running]) -> bool:
+    return any("collects-logs" in running.product.roles for running in products)
+
+
+def _collector_around(scan: Scan) -> bool:
+    """Whether any image that the cluster runs is that of a collector."""
+    return any(
+        _collects(scan.catalogue.identify(Container("", parse_image(image)), Workload("", "")))
+        for image, _ in scan.stack.surroundings.images
+    )
 
 
 @rule("LOG004", "Logs are kept for too short a time", Severity.MEDIUM, category=CATEGORY, refs=REFS, options=(DAYS,))

@@ -50,6 +50,11 @@ class Collection:
     objects: int = 0
     live: bool = False
 
+    @property
+    def origin(self) -> str:
+        """What a live finding is known by where one of a file has its path: the target, whose name outlives that of a context."""
+        return f"{self.target.kind}/{self.target.name}" if self.live else ""
+
 
 class Scan:
     """What a rule sees beside the object that it was given: the stack, the products, the endpoints, and what was not seen.
@@ -117,6 +122,13 @@ class Scan:
         key = (block, role, running.id, id(container))
         return self.memo(key, lambda: decide(clauses, self.reading(running, container)))
 
+    def unseen(self, *resources: str) -> tuple[Gap, ...]:
+        """The lists of these types that the API did not give, so that what a verdict misses in them may be there all the same.
+
+        Named as RBAC does: `services`, `networkpolicies.networking.k8s.io`. From files nothing is unseen in this sense.
+        """
+        return tuple(gap for gap in self.stack.gaps if gap.resource and gap.resource in resources)
+
     def memo(self, key: Any, make: Callable[[], T]) -> T:
         """Make a value once for this stack."""
         if key not in self._memo:
@@ -165,7 +177,7 @@ def run(
         if probe is not None:
             scan.observed = probe(scan)
         learn(scan)
-        findings += merge(judge(scan, host, passed, collection.live))
+        findings += merge(judge(scan, host, passed, collection.origin))
         inventory += inventory_of(scan)
     return Report(
         version=__version__,
@@ -184,8 +196,8 @@ def _distinct(failures: Iterable[Failure]) -> list[Failure]:
     return list({(f.kind, f.name, f.reason): f for f in failures}.values())
 
 
-def judge(scan: Scan, host: Host, passed: dict[str, int], live: bool) -> Iterator[Finding]:
-    """Call every rule on every object of its type."""
+def judge(scan: Scan, host: Host, passed: dict[str, int], origin: str) -> Iterator[Finding]:
+    """Call every rule on every object of its type. `origin`: see Collection, empty for files."""
     by_target: dict[type, list[Rule]] = {}
     for rule in host.rules.values():
         by_target.setdefault(rule.target, []).append(rule)
@@ -195,7 +207,7 @@ def judge(scan: Scan, host: Host, passed: dict[str, int], live: bool) -> Iterato
                 if verdict.status is Status.PASS:
                     passed[rule.id] = passed.get(rule.id, 0) + 1
                 else:
-                    yield finding(rule, verdict, resource, place, scan, live)
+                    yield finding(rule, verdict, resource, place, scan, origin)
 
 
 def objects(scan: Scan) -> Iterator[tuple[Any, Resource, Place | None]]:
@@ -212,12 +224,12 @@ def objects(scan: Scan) -> Iterator[tuple[Any, Resource, Place | None]]:
                 yield endpoint, resource, endpoint.declared or container.place or workload.place
 
 
-def finding(rule: Rule, verdict: Verdict, resource: Resource, place: Place | None, scan: Scan, live: bool) -> Finding:
+def finding(rule: Rule, verdict: Verdict, resource: Resource, place: Place | None, scan: Scan, origin: str) -> Finding:
     """A finding from a verdict."""
     about = verdict.resource or resource
     where = verdict.place or place
     identity = (rule.id, about.kind, about.namespace, about.name, about.container, verdict.setting)
-    path = where.path if where is not None and not live else ""
+    path = origin or (where.path if where is not None else "")
     return Finding(
         rule=rule.id,
         title=rule.title,
@@ -238,7 +250,7 @@ def finding(rule: Rule, verdict: Verdict, resource: Resource, place: Place | Non
         missing=verdict.missing,
         quote=verdict.quote,
         fingerprint=hashlib.sha256("\0".join((*identity, path)).encode()).hexdigest()[:32],
-        live=live,
+        live=bool(origin),
     )
 
 

@@ -171,7 +171,7 @@ def test_pages_that_always_expire_are_a_gap(tmp_path: Path) -> None:
         (gap,) = join(server, tmp_path, "ai").list().gaps
     assert (gap.what, gap.why) == (
         "pods in all namespaces",
-        "the API server answered 410 in 3 attempts at one list",
+        "could not be listed: the API server answered 410 in 3 attempts at one list",
     )
 
 
@@ -183,8 +183,10 @@ def test_a_forbidden_list_is_a_gap_that_names_the_permission(tmp_path: Path) -> 
         Gap(
             "api",
             "networkpolicies in namespace ai",
-            "the API server answered 403",
+            "could not be listed: the API server answered 403",
             "permission to list networkpolicies.networking.k8s.io in namespace ai",
+            resource="networkpolicies.networking.k8s.io",
+            scope="ai",
         ),
     )
     assert listing.objects["Service"]
@@ -289,7 +291,7 @@ def test_a_server_that_asks_for_too_much_patience_is_a_gap(tmp_path: Path) -> No
     """A Retry-After beyond half a minute is not waited for."""
     with ApiServer(OBJECTS, faults=[too_many_requests("*/pods", None, retry_after=3600)]) as server:
         (gap,) = join(server, tmp_path, "ai").list().gaps
-    assert (gap.what, gap.why) == ("pods in all namespaces", "the API server answered 429")
+    assert (gap.what, gap.why) == ("pods in all namespaces", "could not be listed: the API server answered 429")
 
 
 def test_discovery_that_is_forbidden_is_a_gap(tmp_path: Path) -> None:

@@ -11,13 +11,15 @@ from typing import Any
 
 from llmscan.collect.api_client import WORKERS, ApiClient, ApiFailure, Reply
 from llmscan.collect.api_resources import BUILTIN, ApiResource, custom_resources
-from llmscan.collect.kubeconfig import BadKubeconfig, BadTarget, ClusterOptions, TargetUnreachable, log_in
-from llmscan.collect.owners import OwnerSearch, fetch_owners
+from llmscan.collect.kubeconfig import BadKubeconfig, BadTarget, ClusterOptions, TargetUnreachable, context_name, log_in
+from llmscan.collect.owners import OwnerReference, OwnerSearch, fetch_owners
 from llmscan.collect.paging import list_all
-from llmscan.model import Gap
+from llmscan.findings import Failure
+from llmscan.model import ELSEWHERE, Gap
 
 Json = dict[str, Any]
 
+CUSTOM_RESOURCES = "custom resources"
 _REVIEW_VERSION = "authorization.k8s.io/v1"
 _REVIEW_PATH = f"/apis/{_REVIEW_VERSION}/selfsubjectaccessreviews"
 
@@ -27,10 +29,12 @@ class Listing:
     """Everything that was read, by kind, each object with its apiVersion and kind; and what could not be read.
 
     A kind alone is no key: Knative's Service and the core one share theirs, so look at apiVersion too.
+    failures: those of the gaps that no missing permission explains.
     """
 
     objects: dict[str, list[Json]]
     gaps: tuple[Gap, ...]
+    failures: tuple[Failure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,8 @@ class Cluster:
             parts = list(pool.map(lambda row: self._part(*row), self._wanted(resources)))
             parts += self._inside(pool, parts)
             owners = self._owners(pool, parts)
-        return Listing(_by_kind(parts, owners), (*gaps, *self._gaps(parts), *_owner_gaps(owners)))
+        failures = (*_failures(parts), *_owner_failures(owners))
+        return Listing(_by_kind(parts, owners), (*gaps, *self._gaps(parts), *_owner_gaps(owners)), failures)
 
     def check_access(self) -> tuple[Access, ...]:
         """Ask the API server whether the caller may list each resource type that a scan reads.
@@ -131,8 +136,8 @@ class Cluster:
         try:
             return (*BUILTIN, *custom_resources(self._client)), ()
         except ApiFailure as failure:
-            why = f"the API server {failure.why}"
-            return BUILTIN, (Gap("api", "custom resources and gateway routes", why, "permission to get /apis"),)
+            what, why = "custom resources and gateway routes", f"could not be listed: the API server {failure.why}"
+            return BUILTIN, (Gap("api", what, why, "permission to get /apis", resource=CUSTOM_RESOURCES),)
 
     def _wanted(self, resources: Iterable[ApiResource]) -> Sequence[tuple[ApiResource, str | None]]:
         """What to list: in the whole cluster where that is a type's place, else in each namespace that is judged."""
@@ -197,7 +202,18 @@ def _gap(part: _Part, inside: tuple[str, ...]) -> Gap:
     if part.namespace is None and inside:
         what = f"{part.resource.plural} outside namespace {', '.join(inside)}"
     would = f"permission to list {part.resource.qualified} {where}" if part.denied else "an answer from the API server"
-    return Gap("api", what, f"the API server {part.why}", would)
+    scope = part.namespace or (ELSEWHERE if inside else "")
+    why = f"could not be listed: the API server {part.why}"
+    return Gap("api", what, why, would, resource=part.resource.qualified, scope=scope)
+
+
+def _failures(parts: Iterable[_Part]) -> list[Failure]:
+    """Lists that did not come though nobody forbade them: the scan is incomplete then."""
+    return [
+        Failure("target", _scope(part)[0], f"could not be listed: the API server {part.why}")
+        for part in parts
+        if part.why and not part.denied
+    ]
 
 
 def _scope(part: _Part) -> tuple[str, str]:
@@ -218,15 +234,26 @@ def _by_kind(parts: Iterable[_Part], owners: OwnerSearch) -> dict[str, list[Json
 
 def _owner_gaps(owners: OwnerSearch) -> list[Gap]:
     gaps = [
-        Gap("api", f"{ref.kind} {ref.name} in namespace {ref.namespace}", f"the API server {why}")
+        Gap("api", _owner_name(ref), f"could not be read: the API server {why}", scope=ref.namespace)
         for ref, why in owners.failed
     ]
     if owners.skipped:
-        gaps.append(Gap("api", f"{owners.skipped} owners of pods", "there are more custom owners than a scan fetches"))
+        gaps.append(Gap("api", f"{owners.skipped} owners of pods", "were not read: a scan fetches only so many"))
     return gaps
 
 
+def _owner_failures(owners: OwnerSearch) -> list[Failure]:
+    return [
+        Failure("target", _owner_name(ref), f"could not be read: the API server {why}") for ref, why in owners.failed
+    ]
+
+
+def _owner_name(ref: OwnerReference) -> str:
+    return f"{ref.kind} {ref.name} in namespace {ref.namespace}"
+
+
 __all__ = [
+    "CUSTOM_RESOURCES",
     "Access",
     "BadKubeconfig",
     "BadTarget",
@@ -235,5 +262,6 @@ __all__ = [
     "Listing",
     "TargetUnreachable",
     "connect",
+    "context_name",
     "safe_name",
 ]

@@ -79,6 +79,14 @@ def log_in(options: ClusterOptions) -> Login:
     return _from_files([path for path in paths if path.exists()], options)
 
 
+def context_name(options: ClusterOptions) -> str:
+    """The context that would be used, without logging in; "in-cluster" where none is named. Raises BadKubeconfig."""
+    paths = [path for path in _paths(options.kubeconfig) if path.exists()]
+    for path in paths:
+        _check(path)
+    return options.context or _current_context(paths) or "in-cluster"
+
+
 def _paths(named: str | None) -> list[Path]:
     if named:
         return [Path(named).expanduser()]
