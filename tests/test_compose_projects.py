@@ -200,9 +200,11 @@ def test_includes_that_go_round_end() -> None:
     ],
 )
 def test_what_does_not_parse_is_a_failure_with_a_reason(text: str, reason: str) -> None:
-    """A file that is no compose file, or no YAML, is named with its place and why; its neighbours are loaded."""
-    found = load({"bad.yaml": text, "good.yaml": APP})
-    assert [(one.place.path, one.reason) for one in found if isinstance(one, Unreadable)] == [("bad.yaml", reason)]
+    """A file that is no compose file, or no YAML, is named with its place and why; its neighbours are loaded, and other YAML is passed over."""
+    found = load({"compose.bad.yaml": text, "good.yaml": APP, "values.yaml": "services: [a]"})
+    assert [(one.place.path, one.reason) for one in found if isinstance(one, Unreadable)] == [
+        ("compose.bad.yaml", reason)
+    ]
     assert units(found) == {"good.yaml": ()}
 
 

@@ -41,6 +41,7 @@ SERVICE_KEYS = frozenset(
     """.split()  # noqa: SIM905 - a list of words reads better as words
 )
 SERVICE_NAME = re.compile(r"[A-Za-z0-9._-]+\Z")
+COMPOSE_NAME = re.compile(r"(?:docker-)?compose\b[\w.-]*\.ya?ml\Z")
 INCLUDED = re.compile(r".*\.ya?ml\Z")
 
 
@@ -97,11 +98,11 @@ def load_projects(
     options: ComposeOptions | None = None,
     parsed: Mapping[str, tuple[Any, ...]] | None = None,
 ) -> Iterator[Stack | Unreadable]:
-    """A `Stack` for each compose project among `paths`, and an `Unreadable` for each file that makes none.
+    """A `Stack` for each compose project among `paths`, and an `Unreadable` for each file that should make one and cannot.
 
-    paths: compose files, relative to the working directory. root: the tree that nothing is read outside of. parsed: the documents
-    of files that were parsed already (with `legacy_booleans=False`). A stack with `overlay` is a variant: only what stands in
-    those files is its own.
+    paths: YAML files that may be compose files, relative to the working directory; what is none is passed over, unless it is
+    called one. root: the tree that nothing is read outside of. parsed: the documents of files that were parsed already (with
+    `legacy_booleans=False`). A stack with `overlay` is a variant: only what stands in those files is its own.
     """
     options = options or ComposeOptions()
     sources = Sources(root, parsed)
@@ -110,16 +111,17 @@ def load_projects(
         refusal = _refusal(path, sources)
         if refusal is not None:
             yield refusal
-        else:
+        elif any(is_compose(tree) for tree in sources.trees(path)):
             readable.append(path)
     yield from _stacks(plan_projects(readable, sources, options.env), sources, options)
 
 
 def _refusal(path: str, sources: Sources) -> Unreadable | None:
+    """Why a file makes no project though it should: it does not parse, or is called a compose file and is none."""
     trees = sources.trees(path)
     if isinstance(trees, Unreadable):
         return trees
-    if any(is_compose(tree) for tree in trees) or all(_only_shared(tree) for tree in trees):
+    if not COMPOSE_NAME.match(path.rpartition("/")[2]) or any(is_compose(tree) or _only_shared(tree) for tree in trees):
         return None
     return Unreadable(Place(path, 1, 1, 1), "it is no compose file: its services are not what Compose would run")
 

@@ -28,7 +28,13 @@ ESCAPES = {
     "\\": "\\",
 }
 MAX_LINES = 20_000
-ENV_FILE_NAME = re.compile(r"(?:.*\.)?env(?:\.[\w.-]+)?\Z|.*\.env\.[\w.-]+\Z", re.IGNORECASE)
+ENV_FILE_NAME = re.compile(
+    r"(?:[\w.-]*\.)env(?:\.[\w-]+)*\Z|[\w-]*env\.(?:default|dist|example|local|sample|template)\Z|env\Z", re.IGNORECASE
+)
+PROGRAMS = frozenset(
+    {".go", ".j2", ".java", ".js", ".json", ".md", ".mjs", ".py", ".rb", ".rs", ".sh", ".toml", ".ts", ".yaml", ".yml"}
+)
+"""What ends so is a program or a document about the environment, not a file of it."""
 
 
 class EnvEntry(NamedTuple):
@@ -139,15 +145,7 @@ def _unescaped(value: str) -> str:
 def is_env_file(path: str) -> bool:
     """Whether `path` is called as env files are: `.env`, `x.env`, `.env.example`, `prod.env.sample`."""
     name = PurePosixPath(path).name
-    return bool(ENV_FILE_NAME.match(name)) and PurePosixPath(name).suffix not in {
-        ".py",
-        ".js",
-        ".ts",
-        ".sh",
-        ".md",
-        ".yml",
-        ".yaml",
-    }
+    return bool(ENV_FILE_NAME.match(name)) and PurePosixPath(name).suffix not in PROGRAMS
 
 
 def loose_values(entries: tuple[EnvEntry, ...]) -> tuple[LooseValue, ...]:

@@ -60,7 +60,7 @@ class Mounts:
         sub_path = scalar_text(volume.get("subpath")) if isinstance(volume, dict) else None
         propagation = str(item.get("propagation") or "")
         read_only = truth(item.get("read_only"))
-        yield Volume(kind, path, target, sub_path or "", read_only, place, gap, propagation)
+        yield Volume(kind, str(path), str(target), sub_path or "", read_only, place, gap, propagation)
         if kind == "project-path" and gap is None:
             yield from self._brought(path, target, place)
 

@@ -18,9 +18,12 @@ class Environments:
 
     def __init__(self, variables: Mapping[str, str], sources: Sources) -> None:
         self.variables, self.sources = variables, sources
-        self.used: dict[str, tuple[EnvEntry, ...]] = {}
+        self._read: dict[tuple[str, bool], tuple[EnvEntry, ...]] = {}
+
+    @property
+    def used(self) -> dict[str, tuple[EnvEntry, ...]]:
         """The env files that services named, by path."""
-        self._raw: dict[str, tuple[EnvEntry, ...]] = {}
+        return {path: entries for (path, _), entries in self._read.items()}
 
     def of(self, service: PlacedMap) -> tuple[dict[str, Setting], tuple[Gap, ...]]:
         """The variables of a service, and the env files that are not there."""
@@ -44,14 +47,14 @@ class Environments:
             gaps.append(unknown)
             return ()
         raw = item.get("format") == "raw"
-        kept = self._raw if raw else self.used
-        if path not in kept:
+        key = (str(path), raw)
+        if key not in self._read:
             text = self.sources.text(path)
             if text is None:
                 gaps.append(Gap("environment", f"env_file {item['written']}", ABSENT, "that file", place))
                 return ()
-            kept[path] = parse_env(text, path, self.variables.get, raw=raw)
-        return kept[path]
+            self._read[key] = parse_env(text, str(path), self.variables.get, raw=raw)
+        return self._read[key]
 
     def _from_file(self, entry: EnvEntry) -> Setting:
         if entry.value is None:

@@ -18,7 +18,7 @@ def words_of(service: PlacedMap, key: str, sources: Sources) -> tuple[Word, ...]
     place = place_of(service, key) or service.place
     if isinstance(node, list):
         return tuple(
-            Word(text, at := place_of(node, index) or place, gap_of(text, at))
+            Word(str(text), at := place_of(node, index) or place, gap_of(text, at))
             for index, item in enumerate(node)
             if (text := scalar_text(item)) is not None
         )
@@ -36,7 +36,7 @@ def _split(text: str, place: Place, sources: Sources) -> tuple[Word, ...]:
     for part in parts:
         known = piece(part, text)
         at = lines.place_of(part)
-        words.append(Word(known, at, gap_of(known, at)))
+        words.append(Word(str(known), at, gap_of(known, at)))
     return tuple(words)
 
 
