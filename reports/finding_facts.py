@@ -25,8 +25,9 @@ def reach(finding: Finding) -> str:
         return ""
     if finding.via is None:
         return str(finding.reach)
-    line = f" ({line_of(finding.via.place)})" if finding.via.place else ""
-    return f"{finding.reach} through {related_name(finding.via)}{line}"
+    way = "" if is_same_object(finding, finding.via) else f" through {related_name(finding.via)}"
+    line = f" ({line_of(finding.via.place)})" if finding.via.place not in (None, finding.place) else ""
+    return f"{finding.reach}{way}{line}"
 
 
 def known(finding: Finding) -> list[str]:
@@ -41,6 +42,18 @@ def known(finding: Finding) -> list[str]:
 def product_name(product: ProductNote) -> str:
     """Name and version, if that is known."""
     return f"{product.name} {product.version}".strip()
+
+
+def is_same_object(finding: Finding, related: Related) -> bool:
+    """Whether `related` is the finding's own object: another container or line of it."""
+    resource = finding.resource
+    return (related.kind, related.namespace, related.name) == (resource.kind, resource.namespace, resource.name)
+
+
+def elsewhere(finding: Finding) -> list[Related]:
+    """Where else the same mistake is, but for other containers of the same object that one line decides for."""
+    here = line_of(finding.place)
+    return [one for one in finding.related if not (is_same_object(finding, one) and line_of(one.place) == here)]
 
 
 def related_name(related: Related) -> str:

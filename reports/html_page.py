@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from llmscan.findings import Failure, Finding, InventoryItem, Related, Report, RuleNote, Severity, Waived
-from llmscan.reports.finding_facts import known, line_of, reach, related_name, where
+from llmscan.reports.finding_facts import elsewhere, known, line_of, product_name, reach, related_name, where
 from llmscan.reports.printable import printable, printable_lines
 from llmscan.reports.references import known_reference
 from llmscan.reports.terminal_text import counted
@@ -62,7 +62,7 @@ class ShownFinding:
 
 @dataclass(frozen=True, slots=True)
 class ShownGroup:
-    """A workload of the page; `controls` are what its pods do not ask for."""
+    """A workload of the page; `controls` are what its pods do not ask for, `runs` its images with the products in them."""
 
     group: WorkloadGroup
     anchor: str
@@ -70,6 +70,7 @@ class ShownGroup:
     hardening: list[ShownFinding]
     controls: list[str]
     counts: list[tuple[Severity, int]]
+    runs: list[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,7 @@ class _FindingMaker:
             known(finding),
             self._why.get(finding.rule, ""),
             printable_lines(finding.fix),
-            [_also(related) for related in finding.related],
+            [_also(related) for related in elsewhere(finding)],
             [_link(text) for text in finding.refs],
         )
 
@@ -172,6 +173,7 @@ def _group(group: WorkloadGroup, number: int, maker: _FindingMaker) -> ShownGrou
         [maker.shown(finding) for finding in group.hardening],
         control_names(group.hardening),
         [(severity, count) for severity, count in counts.items() if count],
+        list(dict.fromkeys((item.image, ", ".join(map(product_name, item.products))) for item in group.items)),
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmscan.findings import Finding, Related, Target
-from llmscan.reports.finding_facts import related_name
+from llmscan.reports.finding_facts import elsewhere, related_name
 from llmscan.reports.printable import printable, printable_lines
 from llmscan.reports.sarif_places import logical_location, physical_location, related_location
 from llmscan.reports.sarif_rules import LEVELS, sentence
@@ -44,7 +44,7 @@ def escaped(text: str) -> str:
 
 def _links(finding: Finding) -> list[Related]:
     """What the message links to: the way in first, then the other objects with the same mistake."""
-    return [*([finding.via] if finding.via else []), *finding.related[:RELATED_KEPT]]
+    return [*([finding.via] if finding.via else []), *elsewhere(finding)[:RELATED_KEPT]]
 
 
 def _message(finding: Finding, links: list[Related]) -> str:

@@ -7,10 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from llmscan.findings import Finding, Related, Report, Severity
+from llmscan.findings import Finding, InventoryItem, Related, Report, Severity
 from llmscan.formats import Format, RenderOptions
 from llmscan.hookspecs import hookimpl
-from llmscan.reports.finding_facts import known, product_name, reach, related_name, where
+from llmscan.reports.finding_facts import (
+    elsewhere,
+    is_same_object,
+    known,
+    line_of,
+    product_name,
+    reach,
+    related_name,
+    where,
+)
 from llmscan.reports.printable import printable, printable_lines
 from llmscan.reports.table_closing import closing
 from llmscan.reports.terminal_text import BOLD, DIM, SEVERITY_STYLES, Pen, counted, pen
@@ -72,11 +81,13 @@ def _group_heading(group: WorkloadGroup, writer: Pen) -> str:
 
 def _runs(group: WorkloadGroup, writer: Pen) -> list[str]:
     """What the object runs: its images, with the products that were recognised in them."""
-    lines: list[str] = []
-    for item in group.items:
-        products = ", ".join(product_name(product) for product in item.products)
-        lines += writer.wrapped(f"{item.image} ({products})" if products else item.image, 2, DIM)
-    return lines
+    texts = [_image_and_products(item) for item in group.items]
+    return [line for text in dict.fromkeys(texts) for line in writer.wrapped(text, 2, DIM)]
+
+
+def _image_and_products(item: InventoryItem) -> str:
+    products = ", ".join(product_name(product) for product in item.products)
+    return f"{item.image} ({products})" if products else item.image
 
 
 def _finding(finding: Finding, writer: Pen) -> list[str]:
@@ -98,16 +109,23 @@ def _facts(finding: Finding) -> Iterator[tuple[str, list[str]]]:
         yield "reach", [way]
     if evidence := known(finding):
         yield "known", evidence
-    if finding.related:
-        yield "also", [_also(finding.related)]
+    if others := _also(finding):
+        yield "also", [others]
     if finding.fix:
         yield "fix", printable_lines(finding.fix)
 
 
-def _also(related: tuple[Related, ...]) -> str:
-    names = [related_name(one) for one in related[:RELATED_SHOWN]]
-    rest = len(related) - len(names)
-    return ", ".join(names) + (f" and {rest} more" if rest else "")
+def _also(finding: Finding) -> str:
+    """The other objects with the same mistake; of the finding's own object, the other lines."""
+    names = dict.fromkeys(_other(finding, related) for related in elsewhere(finding))
+    shown = list(names)[:RELATED_SHOWN]
+    rest = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {rest} more" if rest else "")
+
+
+def _other(finding: Finding, related: Related) -> str:
+    same = is_same_object(finding, related) and related.place
+    return line_of(related.place) if same else related_name(related)
 
 
 def _hardening(group: WorkloadGroup, writer: Pen) -> list[str]:
