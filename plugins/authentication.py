@@ -13,6 +13,7 @@ from llmscan import (
     Endpoint,
     Evidence,
     Found,
+    Gap,
     Reach,
     Rule,
     Running,
@@ -89,8 +90,18 @@ def _judge(container: Container, scan: Scan, reach: Reach, limited: bool = False
             told.add(door.running.id)
             if (door.reach, door.limited) == (reach, limited):
                 yield _verdict(door, container, scan)
+            elif reach is Reach.INTERNET and door.endpoint is not None and door.endpoint.unseen:
+                yield _unseen(door, door.endpoint)
         elif reach is Reach.CLUSTER and not limited and door.decision.answer in ("required", "first-visitor"):
             yield passed()
+
+
+def _unseen(door: Door, endpoint: Endpoint) -> Verdict:
+    """An open door, and ways to it that were not seen."""
+    return unknown(
+        f"{door.running.name} may be open to the internet as well: not every way to it was seen.", *endpoint.unseen,
+        fix=_fix(door.running.product.facts, door.role), setting=f"authentication {door.role}".strip(), product=door.running,
+    )  # fmt: skip
 
 
 def _verdict(door: Door, container: Container, scan: Scan) -> Verdict:
@@ -217,18 +228,27 @@ def routes_without_the_key(container: Container, scan: Scan) -> Iterator[Verdict
 
     Let only the guarded routes through a proxy in front, and keep the port itself inside.
     """
+    policies = scan.unseen("networkpolicies.networking.k8s.io")
     for door in _secured(container, scan):
         reading = scan.reading(door.running, container)
         for entry in door.running.product.facts.get("uncovered", ()):
             if door.role and entry.get("role") not in (None, door.role):
                 continue
             if holds(entry, reading).truth:
-                routes = ", ".join(entry.get("routes", ())[:6])
-                yield fail(
-                    f"{door.running.name} has a key and leaves {routes} open: {str(entry.get('say', '')).rstrip('.')}.",
-                    fix=str(entry.get("fix", "")), evidence=Evidence.DEFAULT, setting=f"uncovered {routes}",
-                    product=door.running, reach=door.reach,
-                )  # fmt: skip
+                yield _uncovered(door, entry, policies if door.reach <= Reach.CLUSTER else ())
+
+
+def _uncovered(door: Door, entry: Mapping[str, Any], unseen: tuple[Gap, ...]) -> Verdict:
+    """Routes without the key; who may knock at them is not known where policies were not seen."""
+    routes = ", ".join(entry.get("routes", ())[:6])
+    text = f"{door.running.name} has a key and leaves {routes} open: {str(entry.get('say', '')).rstrip('.')}."
+    fix, setting = str(entry.get("fix", "")), f"uncovered {routes}"
+    if unseen:
+        text += " Whether a policy admits only peers that have the key is not known."
+        return unknown(text, *unseen, fix=fix, setting=setting, product=door.running, reach=door.reach)
+    return fail(
+        text, fix=fix, evidence=Evidence.DEFAULT, setting=setting, product=door.running, reach=door.reach
+    )  # fmt: skip
 
 
 @rule(
@@ -324,7 +344,11 @@ def first_visitor(container: Container, scan: Scan) -> Iterator[Verdict]:
     Create the administrator's account in the same step as the deployment, before anybody else can reach it.
     """
     for door in doors(container, scan):
-        if door.decision.answer == "first-visitor" and door.reach >= Reach.HOST_NETWORK:
+        if door.decision.answer != "first-visitor":
+            continue
+        if door.reach < Reach.HOST_NETWORK and door.endpoint is not None and door.endpoint.unseen:
+            yield _unseen(door, door.endpoint)
+        elif door.reach >= Reach.HOST_NETWORK:
             yield fail(
                 f"{door.running.name} {_said(door.decision)}. {_ways(door)}",
                 fix=_fix(door.running.product.facts, door.role), evidence=Evidence.DEFAULT, setting="first visitor",

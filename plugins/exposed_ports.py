@@ -92,6 +92,22 @@ def _judge(endpoint: Endpoint, scan: Scan, severity: Severity) -> Iterator[Verdi
     for way in exposing(endpoint):
         if worst.get(_key(endpoint, way)) == (severity, id(endpoint)):
             yield _verdict(endpoint, way)
+    if _may_be(endpoint, severity):
+        yield _unseen(endpoint)
+
+
+def _may_be(endpoint: Endpoint, severity: Severity) -> bool:
+    """Whether a way that was not seen could open an endpoint to the internet, and be that bad."""
+    if not endpoint.unseen or any(way.reach is Reach.INTERNET for way in endpoint.ways):
+        return False
+    told = {level(endpoint, way) for way in exposing(endpoint)}
+    return severity not in told and severity is level(endpoint, Way("", Reach.INTERNET, ""))
+
+
+def _unseen(endpoint: Endpoint) -> Verdict:
+    what = NAMES.get(endpoint.role, f"port {endpoint.port}")
+    text = f"Whether {what} of {endpoint.workload.kind} '{endpoint.workload.name}' is open beyond its cluster is not known."
+    return unknown(text, *endpoint.unseen, setting="ways that were not seen")
 
 
 def _verdict(endpoint: Endpoint, way: Way) -> Verdict:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from llmscan import Evidence, Resource, Rule, Scan, Severity, Verdict, Workload, fail, hookimpl, passed, rule
+from llmscan import Evidence, Resource, Rule, Scan, Severity, Verdict, Workload, fail, hookimpl, passed, rule, unknown
 
 REFS = ("CWE-923", "NSA-CISA-K8s-1.2:network", "AISVS-1.0:C4")
 
@@ -19,6 +19,11 @@ def no_policy(workload: Workload, scan: Scan) -> Iterator[Verdict]:
         return
     if any(policy.ingress is not None for policy in scan.links.policies_of(workload)):
         yield passed()
+        return
+    unseen = scan.unseen("networkpolicies.networking.k8s.io")
+    if unseen:
+        what = f"Whether a network policy limits who may reach {workload.kind} '{workload.name}' is not known."
+        yield unknown(what, *unseen, setting="network policy")
         return
     stack = scan.stack
     namespace = Resource("Namespace", workload.namespace) if stack.declared_namespace else None

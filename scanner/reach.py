@@ -27,6 +27,18 @@ from llmscan.places import Place
 
 LOOPBACK_ADDRESSES = ("127.", "::1", "localhost", "[::1]")
 PRIVATE_TOKENS = ("internal", "private", "intranet")
+WAYS_IN = frozenset(
+    {
+        "services",
+        "ingresses.networking.k8s.io",
+        "httproutes.gateway.networking.k8s.io",
+        "grpcroutes.gateway.networking.k8s.io",
+        "tcproutes.gateway.networking.k8s.io",
+        "tlsroutes.gateway.networking.k8s.io",
+        "custom resources",
+    }
+)
+"""Types that open ways to a workload, as a gap names them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +76,8 @@ class Endpoint:
     ways: tuple[Way, ...] = ()
     limited_by: tuple[str, ...] = ()
     """Policies that admit only named peers to it."""
+    unseen: tuple[Gap, ...] = ()
+    """Lists that the API did not give and that may hold further ways to it: its reach is at least what it says."""
 
     @property
     def reach(self) -> Reach:
@@ -132,6 +146,7 @@ class Links:
         self.gateways = {f"{gateway.namespace}/{gateway.name}": gateway for gateway in stack.gateways}
         self.services: dict[tuple[str, str, str], list[Service]] = {}
         self.loose: list[Service] = []
+        self.unseen = tuple(gap for gap in stack.gaps if gap.resource in WAYS_IN)
         for service in stack.services:
             if service.selector:
                 key3 = (service.namespace, *next(iter(service.selector.items())))
@@ -182,7 +197,8 @@ class Links:
         for port, protocol, role, product, loopback, place in _ports(workload, container, known, services):
             ways = tuple(self._ways(workload, container, port, services, loopback))
             limited = tuple(policy.name for policy in policies if _limits(policy, port))
-            yield Endpoint(workload, container, port, protocol, role, product, place, ways, limited)
+            unseen = self.unseen if workload.orchestrated and not loopback else ()
+            yield Endpoint(workload, container, port, protocol, role, product, place, ways, limited, unseen)
 
     def _ways(
         self, workload: Workload, container: Container, port: int, services: list[Service], loopback: bool

@@ -213,7 +213,9 @@ def judge(scan: Scan, host: Host, passed: dict[str, int], origin: str) -> Iterat
 def objects(scan: Scan) -> Iterator[tuple[Any, Resource, Place | None]]:
     """Everything that rules are called on, with the resource and place that it stands for."""
     stack = scan.stack
-    yield stack, Resource("Stack", stack.unit, stack.namespace), stack.place
+    live_namespace = stack.source == "kubernetes"
+    whole = Resource("Namespace", stack.namespace) if live_namespace else Resource("Stack", stack.unit, stack.namespace)
+    yield stack, whole, stack.place
     for workload in stack.workloads:
         whole = Resource(workload.kind, workload.name, workload.namespace)
         yield workload, whole, workload.place

@@ -112,7 +112,7 @@ def _stack(view: _View, namespace: str) -> tuple[Stack, int]:
     parts = collect(resources, namespace)
     _complete(parts, workloads, namespace)
     stack = build_stack(
-        f"namespace {namespace}", "kubernetes", parts,
+        namespace, "kubernetes", parts,
         namespace=namespace, surroundings=view.surroundings, gaps=tuple(_gaps(view.gaps, namespace)),
     )  # fmt: skip
     return stack, sum((item["kind"], item["metadata"]["name"]) not in STANDARD for item in mine)
