@@ -16,7 +16,9 @@ def where(finding: Finding) -> str:
     """The line that decides, and the container where that is not clear from the object's name."""
     container = finding.resource.container
     named = f"container {container}" if container and container != finding.resource.name else ""
-    return ", ".join(part for part in (line_of(finding.place), named) if part)
+    deciding = line_of(finding.place.decided_by) if finding.place else ""
+    decided = f"decided by {deciding}" if deciding else ""
+    return ", ".join(part for part in (line_of(finding.place), decided, named) if part)
 
 
 def reach(finding: Finding) -> str:
@@ -48,6 +50,14 @@ def is_same_object(finding: Finding, related: Related) -> bool:
     """Whether `related` is the finding's own object: another container or line of it."""
     resource = finding.resource
     return (related.kind, related.namespace, related.name) == (resource.kind, resource.namespace, resource.name)
+
+
+def deciding_value(finding: Finding) -> Related | None:
+    """The value that decided what a tool wrote on the finding's line, such as an entry of a chart's values."""
+    if finding.place is None or finding.place.decided_by is None:
+        return None
+    resource = finding.resource
+    return Related(resource.name, resource.kind, resource.namespace, finding.place.decided_by, "the value that decides")
 
 
 def elsewhere(finding: Finding) -> list[Related]:

@@ -14,6 +14,7 @@ from llmscan.formats import Format, RenderOptions
 from llmscan.hookspecs import hookimpl
 from llmscan.model import Gap
 from llmscan.places import Place
+from llmscan.reports.finding_facts import deciding_value
 from llmscan.reports.layered_json import layered
 from llmscan.reports.workload_groups import finding_order
 
@@ -75,7 +76,7 @@ def finding_document(finding: Finding) -> dict[str, Any]:
         "location": _location(finding.place),
         "product": _product(finding.product) if finding.product else None,
         "reach": str(finding.reach) if finding.reach is not None else None,
-        "related": [_related(related) for related in finding.related],
+        "related": [_related(related) for related in _all_related(finding)],
         "via": _related(finding.via) if finding.via else None,
         "unit": finding.unit,
         "refs": list(finding.refs),
@@ -101,6 +102,11 @@ def _location(place: Place | None) -> dict[str, Any] | None:
 
 def _product(product: ProductNote) -> dict[str, str]:
     return {"id": product.id, "version": product.version, "because": product.because}
+
+
+def _all_related(finding: Finding) -> list[Related]:
+    deciding = deciding_value(finding)
+    return [*finding.related, *([deciding] if deciding else [])]
 
 
 def _related(related: Related) -> dict[str, Any]:

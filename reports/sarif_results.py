@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmscan.findings import Finding, Related, Target
-from llmscan.reports.finding_facts import elsewhere, related_name
+from llmscan.reports.finding_facts import deciding_value, elsewhere, line_of, related_name
 from llmscan.reports.printable import printable, printable_lines
 from llmscan.reports.sarif_places import logical_location, physical_location, related_location
 from llmscan.reports.sarif_rules import LEVELS, sentence
@@ -32,7 +32,7 @@ def result_document(finding: Finding, target: Target, rule_indexes: Mapping[str,
     }
     related = [
         related_location(one, target, number, sentence(one.text or _name(one)))
-        for number, one in enumerate(links, start=1)
+        for number, (_, one) in enumerate(links, start=1)
     ]
     return document | ({"relatedLocations": related} if related else {})
 
@@ -42,19 +42,25 @@ def escaped(text: str) -> str:
     return re.sub(r"([\\\[\]])", r"\\\1", printable(text)).replace("`", "'")
 
 
-def _links(finding: Finding) -> list[Related]:
-    """What the message links to: the way in first, then the other objects with the same mistake."""
-    return [*([finding.via] if finding.via else []), *elsewhere(finding)[:RELATED_KEPT]]
+def _links(finding: Finding) -> list[tuple[str, Related]]:
+    """What the message links to, each under what is said of it."""
+    deciding = deciding_value(finding)
+    links = [("decided", deciding)] if deciding else []
+    links += [("way", finding.via)] if finding.via else []
+    return links + [("same", one) for one in elsewhere(finding)[:RELATED_KEPT]]
 
 
-def _message(finding: Finding, links: list[Related]) -> str:
+def _message(finding: Finding, links: list[tuple[str, Related]]) -> str:
     """What is wrong, how it is reached, where else, and how to mend it. GitHub shows the first sentence as the title."""
-    linked = [f"[{escaped(_name(one))}]({number})" for number, one in enumerate(links, start=1)]
-    way, others = (linked[:1], linked[1:]) if finding.via else ([], linked)
+    linked: dict[str, list[str]] = {"decided": [], "way": [], "same": []}
+    for number, (sort, one) in enumerate(links, start=1):
+        text = line_of(one.place) if sort == "decided" else _name(one)
+        linked[sort].append(f"[{escaped(text)}]({number})")
     parts = [sentence(escaped(finding.message) or finding.title)]
-    if finding.reach is not None or way:
-        parts.append(f"Reach: {' '.join([_reach(finding), *(f'through {one}' for one in way)]).strip()}.")
-    parts += [f"The same in {', '.join(others)}."] if others else []
+    parts += [f"Decided by {one}." for one in linked["decided"]]
+    if finding.reach is not None or linked["way"]:
+        parts.append(f"Reach: {' '.join([_reach(finding), *(f'through {one}' for one in linked['way'])]).strip()}.")
+    parts += [f"The same in {', '.join(linked['same'])}."] if linked["same"] else []
     fix = "\n".join(escaped(line) for line in printable_lines(finding.fix))
     return " ".join(parts) + (f"\nFix: {fix}" if fix else "")
 

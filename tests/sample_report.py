@@ -239,7 +239,7 @@ FINDINGS = (
     found(
         "ROO001",
         Resource("Deployment", "vllm", "ai", "vllm"),
-        Place("deploy/vllm.yaml", 19, 9, 48),
+        Place("deploy/vllm.yaml", 19, 9, 48, Place("deploy/values.yaml", 7, 3, 7)),
         evidence=Evidence.DEFAULT,
         message="The image vllm/vllm-openai:v0.10.0 runs as root unless told otherwise, and nothing here tells it otherwise.",
         product=VLLM,

@@ -68,6 +68,13 @@ def test_a_finding_has_the_documented_shape() -> None:
     }
 
 
+def test_the_value_that_decides_a_rendered_line_is_related() -> None:
+    """Of a line that a tool wrote, the report names the entry of the values from which it comes."""
+    (shown,) = [one for one in rendered(FILES_REPORT)["findings"] if one["rule"] == "ROO001"]
+    (related,) = shown["related"]
+    assert (related["name"], related["path"], related["line"]) == ("vllm", "deploy/values.yaml", 7)
+
+
 def test_a_live_finding_has_no_location() -> None:
     """A live object without a file has a null location and says that it is live."""
     for shown in rendered(CLUSTER_REPORT)["findings"]:
