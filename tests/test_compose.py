@@ -183,6 +183,33 @@ def test_a_dotenv_gives_values_and_they_are_told_from_literals(load: Load) -> No
     ]
 
 
+def test_a_line_that_a_dotenv_decides_names_its_line(load: Load) -> None:
+    """What a variable of `.env` decides stands on the compose file's line, which names the line of `.env`."""
+    lines = (
+        "user: ${WHO}",
+        "ports: ['${BIND}:80:80']",
+        "volumes: ['${DIR}:/d']",
+        "environment: ['A=${A}']",
+        "privileged: ${P}",
+    )
+    stack = load(service(*lines), **{".env": "WHO=0\nBIND=0.0.0.0\nDIR=/\nA=x\nP=true\n"})
+    one = container(stack)
+    places = [one.security.run_as_user.place, one.published[0].place, one.mounts[0].place, one.env["A"].place]
+    places.append(one.security.privileged.place)
+    found = [(place.path, place.line, place.decided_by) for place in places if place]
+    assert [(path, line, by and (by.path, by.line)) for path, line, by in found] == [
+        ("compose.yaml", 4 + number, (".env", 1 + number)) for number in range(5)
+    ]
+
+
+def test_an_env_file_of_the_users_choice(load: Load) -> None:
+    """With env files given, they are read in place of `.env`, the later winning."""
+    options = ComposeOptions(env_files=("a.env", "b.env"))
+    files = {".env": "A=dot\nC=dot\n", "a.env": "A=a\nB=a\n", "b.env": "B=b\n"}
+    env = container(load(service("environment: ['A=${A}', 'B=${B}', 'C=${C}']"), options, **files)).env
+    assert [one.value for one in env.values()] == ["a", "b", None]
+
+
 def test_the_environment_of_the_scanner_is_not_read(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only a variable that the options allow has a value from outside the tree."""
     monkeypatch.setenv("CI_SECRET", "leak")
@@ -425,7 +452,7 @@ def test_logging_and_resources(load: Load, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_images(load: Load) -> None:
-    """Name, tag and digest; a variable in it is a gap; what is built here is local, and stays named by its tag."""
+    """Name, tag and digest; a variable in it is a gap; what is built here is local, unless a registry has it."""
     stack = load(
         "services:\n"
         "  tagged: {image: 'registry.example:5000/a/b:1.2@sha256:0f'}\n"
@@ -433,7 +460,11 @@ def test_images(load: Load) -> None:
         "  default: {image: 'example/c:${TAG:-3.1}'}\n"
         "  built: {image: mine, build: ./absent}\n"
         "  none: {command: x}\n"
+        "  pulled: {image: 'registry.example/mine:main', build: ./absent}\n"
+        "  never: {image: 'registry.example/mine:main', build: ./absent, pull_policy: build}\n"
     )
+    pulled, never = (container(stack, name).image for name in ("pulled", "never"))
+    assert pulled and never and (pulled.local, never.local) == (False, True)
     tagged, unknown, default, built = (
         container(stack, name).image for name in ("tagged", "unknown", "default", "built")
     )

@@ -47,10 +47,15 @@ INCLUDED = re.compile(r".*\.ya?ml\Z")
 
 @dataclass(frozen=True, slots=True)
 class ComposeOptions:
-    """`env`: variables of the scanner's own environment that the user allowed. `profiles`: active ones, beside COMPOSE_PROFILES."""
+    """What the user adds to the files.
+
+    env: variables of the scanner's own environment that they allowed. profiles: active ones, beside COMPOSE_PROFILES. env_files: read
+    in place of `.env`, relative to the working directory and within the tree.
+    """
 
     env: Mapping[str, str] = field(default_factory=dict)
     profiles: tuple[str, ...] = ()
+    env_files: tuple[str, ...] = ()
 
 
 def is_compose(tree: Any) -> bool:
@@ -89,7 +94,7 @@ def resolved_project(
     """One project from `files` (relative to the working directory), the later laid upon the earlier, as Compose would resolve it."""
     options = options or ComposeOptions()
     where = folder_of(files[0]) if directory is None else directory
-    return compose_project(tuple(files), where, Sources(root), options.env)
+    return compose_project(tuple(files), where, Sources(root), options.env, options.env_files)
 
 
 def load_projects(
@@ -160,6 +165,6 @@ def _only_own(stack: Stack, plan: Plan, composed: Composed, judged: set[str]) ->
 
 def _composed(plan: Plan, sources: Sources, options: ComposeOptions) -> Composed | Unreadable:
     try:
-        return compose_project(plan.files, plan.directory, sources, options.env)
+        return compose_project(plan.files, plan.directory, sources, options.env, options.env_files)
     except RecursionError:
         return Unreadable(Place(plan.files[-1], 1, 1, 1), "its aliases nest too deeply")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from llmscan.collect.compose_interpolation import Lookup, gap_of, interpolate, is_known
+from llmscan.collect.compose_interpolation import Lookup, gap_of, given, interpolate, is_known
 from llmscan.model import LooseValue, Origin, Setting
 from llmscan.places import Place
 
@@ -155,7 +155,7 @@ def loose_values(entries: tuple[EnvEntry, ...]) -> tuple[LooseValue, ...]:
 
 def _setting(entry: EnvEntry) -> Setting:
     if entry.value is None or is_known(entry.value):
-        return Setting(entry.name, entry.value, entry.place)
+        return Setting(entry.name, None if entry.value is None else str(entry.value), entry.place)
     return Setting(entry.name, None, entry.place, Origin.UNRESOLVED, gap_of(entry.value, entry.place))
 
 
@@ -166,4 +166,4 @@ def env_file_values(path: str, text: str) -> tuple[LooseValue, ...]:
 
 def variables(entries: tuple[EnvEntry, ...]) -> Mapping[str, str]:
     """What the entries set, for interpolation."""
-    return {entry.name: entry.value for entry in entries if entry.value is not None}
+    return {entry.name: given(entry.value, entry.place) for entry in entries if entry.value is not None}

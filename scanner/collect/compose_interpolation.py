@@ -25,22 +25,31 @@ class Interpolated(str):
     """A text in which variables were replaced.
 
     missing: variables without default and value, left in the text as `${NAME}`. demanded: those that `:?` makes whoever starts
-    it set. supplied: a part of it came from a `.env` file or from an allowed variable, not from this file.
+    it set. supplied: a part of it came from a `.env` file or from an allowed variable, not from this file. given_at: the line of
+    that `.env` file.
     """
 
-    __slots__ = ("demanded", "missing", "supplied")
+    __slots__ = ("demanded", "given_at", "missing", "supplied")
 
     missing: tuple[str, ...]
     demanded: tuple[str, ...]
     supplied: bool
+    given_at: Place | None
 
     @classmethod
-    def of(cls, text: str, missing: tuple[str, ...], demanded: tuple[str, ...], supplied: bool) -> str:
+    def of(
+        cls,
+        text: str,
+        missing: tuple[str, ...] = (),
+        demanded: tuple[str, ...] = (),
+        supplied: bool = False,
+        given_at: Place | None = None,
+    ) -> str:
         """`text` with what is to be known about it; a plain string if there is nothing."""
         if not (missing or demanded or supplied):
             return text
         made = cls(text)
-        made.missing, made.demanded, made.supplied = missing, demanded, supplied
+        made.missing, made.demanded, made.supplied, made.given_at = missing, demanded, supplied, given_at
         return made
 
     @property
@@ -54,7 +63,7 @@ def interpolate(text: str, lookup: Lookup) -> str:
         return text
     reading = _Reading(lookup)
     filled = reading.fill(text, 0)
-    return Interpolated.of(filled, tuple(reading.missing), tuple(reading.demanded), reading.supplied)
+    return Interpolated.of(filled, tuple(reading.missing), tuple(reading.demanded), reading.supplied, reading.given_at)
 
 
 def interpolate_tree(node: Any, lookup: Lookup) -> Any:
@@ -97,12 +106,26 @@ def piece(text: str, whole: object) -> str:
         return text
     missing = tuple(name for name in whole.missing if f"${{{name}}}" in text)
     demanded = tuple(name for name in whole.demanded if f"${{{name}}}" in text)
-    return Interpolated.of(text, missing, demanded, whole.supplied)
+    return Interpolated.of(text, missing, demanded, whole.supplied, whole.given_at)
 
 
 def is_known(value: object) -> bool:
     """False where a variable in `value` has no value that could be seen."""
     return not isinstance(value, Interpolated) or value.complete
+
+
+def decided(place: Place, *values: object) -> Place:
+    """`place` with the line of the `.env` file that gave one of `values` its text, if one did."""
+    for value in values:
+        if isinstance(value, Interpolated) and value.given_at is not None:
+            return place._replace(decided_by=value.given_at)
+    return place
+
+
+def given(value: str, place: Place) -> str:
+    """The value of a variable that a `.env` file gives, with its line."""
+    missing, demanded = (value.missing, value.demanded) if isinstance(value, Interpolated) else ((), ())
+    return Interpolated.of(value, missing, demanded, True, place)
 
 
 def is_supplied(value: object) -> bool:
@@ -130,6 +153,7 @@ class _Reading:
         self.missing: dict[str, None] = {}
         self.demanded: dict[str, None] = {}
         self.supplied = False
+        self.given_at: Place | None = None
 
     def fill(self, text: str, depth: int) -> str:
         out: list[str] = []
@@ -182,6 +206,7 @@ class _Reading:
         if isinstance(value, Interpolated):
             self.missing.update(dict.fromkeys(value.missing))
             self.demanded.update(dict.fromkeys(value.demanded))
+            self.given_at = self.given_at or value.given_at
         return str(value)
 
     def _miss(self, name: str) -> str:

@@ -54,19 +54,26 @@ def dotenv(sources: Sources, path: str, known: Mapping[str, str]) -> tuple[EnvEn
 
 
 def compose_project(
-    files: tuple[str, ...], directory: str, sources: Sources, allowed: Mapping[str, str]
+    files: tuple[str, ...],
+    directory: str,
+    sources: Sources,
+    allowed: Mapping[str, str],
+    env_files: tuple[str, ...] = (),
 ) -> Composed | Unreadable:
-    """The project that `files`, the later ones laid upon the earlier, make up in `directory`."""
+    """The project that `files`, the later ones laid upon the earlier, make up in `directory`.
+
+    allowed: variables from outside the tree. env_files: what is read in place of the `.env` in `directory`.
+    """
     for path in files:
         parsed = sources.trees(path)
         if isinstance(parsed, Unreadable):
             return parsed
-    env_path = join(directory, ".env")
-    entries = dotenv(sources, env_path, allowed)
-    environment = dict(variables(entries)) | dict(allowed)
     loading = _Loading(sources)
-    if entries:
-        loading.env_files[env_path] = entries
+    environment = dict(allowed)
+    for path in env_files or (join(directory, ".env"),):
+        if entries := dotenv(sources, path, environment):
+            loading.env_files[path] = entries
+            environment = environment | dict(variables(entries)) | dict(allowed)
     tree = loading.files(files, directory, environment, files)
     return loading.result(files, directory, tree, environment)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from llmscan.collect.compose_forms import items_of, scalar_text, truth
-from llmscan.collect.compose_interpolation import Interpolated, gap_of
+from llmscan.collect.compose_interpolation import Interpolated, decided, gap_of
 from llmscan.collect.compose_load import ABSENT
 from llmscan.collect.compose_sources import Sources, join
 from llmscan.model import ConfigData, ConfigFile, Gap, Setting, Volume
@@ -60,7 +60,7 @@ class Mounts:
         sub_path = scalar_text(volume.get("subpath")) if isinstance(volume, dict) else None
         propagation = str(item.get("propagation") or "")
         read_only = truth(item.get("read_only"))
-        yield Volume(kind, str(path), str(target), sub_path or "", read_only, place, gap, propagation)
+        yield Volume(kind, str(path), str(target), sub_path or "", read_only, decided(place, source), gap, propagation)
         if kind == "project-path" and gap is None:
             yield from self._brought(path, target, place)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from llmscan.collect.compose_forms import items_of, scalar_text, truth
-from llmscan.collect.compose_interpolation import Interpolated, gap_of
+from llmscan.collect.compose_interpolation import Interpolated, decided, gap_of
 from llmscan.collect.compose_mounts import section
 from llmscan.model import Gap, Network, Port, Published, Workload
 from llmscan.places import Place, PlacedMap, place_of
@@ -29,8 +29,9 @@ def _published(item: Mapping[Any, Any], place: Place) -> Published:
     target, host = scalar_text(item.get("target")) or "", scalar_text(item.get("published")) or ""
     address = scalar_text(item.get("host_ip")) or ""
     gap = gap_of(address, place) or gap_of(target, place) or _address_gap(host, address, place) or _wide(target, place)
+    at = decided(place, address, host, target)
     known_address = "" if gap_of(address, place) else str(address)
-    return Published(_port(target), _port(host), known_address, str(item.get("protocol") or "tcp"), place, gap)
+    return Published(_port(target), _port(host), known_address, str(item.get("protocol") or "tcp"), at, gap)
 
 
 def _port(text: str) -> int | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from llmscan.collect.compose_forms import scalar_text, truth
-from llmscan.collect.compose_interpolation import gap_of, is_known
+from llmscan.collect.compose_interpolation import decided, gap_of, is_known
 from llmscan.model import Security, Value
 from llmscan.places import Place, PlacedMap, place_of
 
@@ -41,7 +41,7 @@ def flag(service: PlacedMap, key: str) -> Value[bool]:
     place = place_of(service, key)
     if not is_known(written):
         return Value(None, place, SAID_BY, gap_of(written, place))
-    return Value(truth(written), place, SAID_BY)
+    return Value(truth(written), place and decided(place, written), SAID_BY)
 
 
 def _user(service: PlacedMap) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def _user(service: PlacedMap) -> dict[str, Any]:
     place = place_of(service, "user")
     if not is_known(written) and "${" in written.partition(":")[0]:
         return {"run_as_user": Value(None, place, SAID_BY, gap_of(written, place))}
-    return user_values(str(written), place, SAID_BY)
+    return user_values(str(written), place and decided(place, written), SAID_BY)
 
 
 def user_values(written: str, place: Place | None, said_by: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from llmscan.collect.compose_dockerfile import Built, read_dockerfile
 from llmscan.collect.compose_env import loose_values
 from llmscan.collect.compose_forms import scalar_text
-from llmscan.collect.compose_interpolation import gap_of, is_known
+from llmscan.collect.compose_interpolation import decided, gap_of, is_known
 from llmscan.collect.compose_load import ABSENT, Composed
 from llmscan.collect.compose_mounts import Mounts, block_start, config_data, section
 from llmscan.collect.compose_networks import declared_networks, expose, networks_of, published, shared_with
@@ -208,15 +208,22 @@ def _replicas(service: PlacedMap) -> Value[int]:
 def _image(name: str, service: PlacedMap, built: Built, place: Place) -> Image | None:
     """The image of a service; None where it has neither image nor build."""
     written = scalar_text(service.get("image"))
-    local = service.get("build") is not None
+    builds = service.get("build") is not None
     if not written:
         where = place_of(service, "build")
-        return Image("", place=where, local=True, user=built.user, base=built.base) if local else None
-    at = place_of(service, "image")
+        return Image("", place=where, local=True, user=built.user, base=built.base) if builds else None
+    local = builds and (service.get("pull_policy") == "build" or not _is_published(written))
+    at = decided(place_of(service, "image") or place, written)
     image = parse_image(
         str(written), at, local=local, gap=gap_of(written, at, "image"), user=built.user, base=built.base
     )
     return replace(image, tag=None) if image.gap and image.tag and "${" in image.tag else image
+
+
+def _is_published(reference: str) -> bool:
+    """Whether an image is called by a registry's host: such a one Compose pulls before it thinks of building it."""
+    host, slash, _ = reference.partition("/")
+    return bool(slash) and ("." in host or ":" in host)
 
 
 def _imageless(name: str, place: Place) -> Gap:

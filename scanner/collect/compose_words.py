@@ -6,7 +6,7 @@ import shlex
 from typing import Any
 
 from llmscan.collect.compose_forms import scalar_text
-from llmscan.collect.compose_interpolation import gap_of, piece
+from llmscan.collect.compose_interpolation import decided, gap_of, piece
 from llmscan.collect.compose_sources import Sources
 from llmscan.model import Word
 from llmscan.places import Place, PlacedMap, place_of
@@ -18,7 +18,7 @@ def words_of(service: PlacedMap, key: str, sources: Sources) -> tuple[Word, ...]
     place = place_of(service, key) or service.place
     if isinstance(node, list):
         return tuple(
-            Word(str(text), at := place_of(node, index) or place, gap_of(text, at))
+            Word(str(text), at := decided(place_of(node, index) or place, text), gap_of(text, at))
             for index, item in enumerate(node)
             if (text := scalar_text(item)) is not None
         )
@@ -35,7 +35,7 @@ def _split(text: str, place: Place, sources: Sources) -> tuple[Word, ...]:
     words = []
     for part in parts:
         known = piece(part, text)
-        at = lines.place_of(part)
+        at = decided(lines.place_of(part), known)
         words.append(Word(str(known), at, gap_of(known, at)))
     return tuple(words)
 
