@@ -86,18 +86,19 @@ def _take(manifests: Manifests, found: Found) -> None:
 def _packaged(tree: FileTree, options: FilesOptions, found: Found) -> set[str]:
     """Charts and kustomizations, which tools turn into manifests; the files that are theirs are no manifests of their own."""
     from llmscan.collect.helm import ChartOptions, load_charts
+    from llmscan.collect.kustomize import load_kustomizations
 
     charts = load_charts(
         tree, ChartOptions(options.values, options.set_values, options.release_name, options.kube_version)
     )
-    claimed = charts.claimed
-    for part in (charts,):
+    built = load_kustomizations(tree, charts.claimed)
+    for part in (charts, built):
         found.stacks += part.stacks
         found.failures += part.failures
         found.gaps += part.gaps
         found.notes += part.notes
         found.objects += part.objects
-    return claimed
+    return charts.claimed | built.claimed
 
 
 def _composes(tree: FileTree, paths: Sequence[str], options: FilesOptions, found: Found) -> None:

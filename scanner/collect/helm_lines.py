@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from difflib import SequenceMatcher
+from itertools import chain
 
 ACTION = re.compile(r"\{\{.*?\}\}")
 COMMENT = re.compile(r"\{\{-?\s*/\*.*?\*/\s*-?\}\}", re.DOTALL)
@@ -126,7 +127,7 @@ class _Alignment:
         """A line with the same indentation that could have made this one: the body of a loop, from `last` on, else before it."""
         indent = len(line) - len(line.lstrip())
         stripped = line.strip()
-        for j in (*range(last + 1, before + 1), *range(last, max(last - NEAR, -1), -1)):
+        for j in chain(range(last + 1, before + 1), range(last, max(last - NEAR, -1), -1)):
             ours = self.template[j]
             if len(ours) - len(ours.lstrip()) == indent and self._fits(j, stripped):
                 return j

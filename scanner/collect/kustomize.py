@@ -1,0 +1,202 @@
+"""Kustomizations of a tree: each root built by `kustomize` or `kubectl`, and what came out placed in the files that it came from."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from llmscan.collect.kustomize_graph import Graph, Kustomization, Reference, find_kustomizations, roots_of, walk
+from llmscan.collect.kustomize_places import Sources, place_object
+from llmscan.collect.manifests import build_stack
+from llmscan.collect.resources import DEFAULT_NAMESPACE, collect, resources_in
+from llmscan.collect.tool_runs import ToolRun, run_tool, tool, workspace
+from llmscan.collect.tree import FileTree
+from llmscan.collect.yaml_tree import Unreadable, documents
+from llmscan.findings import Failure
+from llmscan.model import Gap, Stack
+from llmscan.places import Place
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+")
+LONGEST = 300
+AS_THEY_ARE = "its resource files are judged as they are, without its patches"
+HELP = "`kustomize` or `kubectl` on PATH"
+
+
+@dataclass(slots=True)
+class Kustomizations:
+    """What the kustomizations of a tree brought. `claimed`: files that are judged through them, or are no manifests of their own."""
+
+    stacks: list[Stack] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    claimed: set[str] = field(default_factory=set)
+    objects: int = 0
+
+
+def load_kustomizations(tree: FileTree, claimed: set[str]) -> Kustomizations:
+    """Build every root; where that cannot be, its resource files are left to be read as they are, and it is said."""
+    result = Kustomizations()
+    found, unreadable = find_kustomizations(tree, claimed)
+    for one in unreadable:
+        reason = f"a kustomization does not parse: {one.reason}"
+        result.failures.append(Failure("input", one.place.path, reason, one.place))
+    graphs = [walk(root, found) for root in roots_of(found)]
+    for graph in graphs:
+        result.claimed |= graph.parts
+    buildable = [graph for graph in graphs if _may_be_built(graph, result)]
+    with ThreadPoolExecutor(max(2, os.cpu_count() or 2)) as pool:
+        for graph, run in zip(buildable, pool.map(lambda graph: _build(graph, tree), buildable), strict=True):
+            _take(graph, run, tree, result)
+    return result
+
+
+def _may_be_built(graph: Graph, result: Kustomizations) -> bool:
+    """Whether nothing but files of the tree is in a graph, and a tool is there; what hinders is said."""
+    unit, place = graph.root.folder or ".", _start(graph.root)
+    if not graph.unresolved and not graph.odd and tool("kustomize", "kubectl"):
+        return True
+    for reference in graph.unresolved:
+        _say(reference, unit, result)
+    for reason, where in graph.odd:
+        result.failures.append(Failure("input", unit, f"a kustomization was not built: {reason}", where))
+    if not graph.odd and not any(reference.why == "missing" for reference in graph.unresolved):
+        why = f"was not built, since {_reason(graph)}; {AS_THEY_ARE}"
+        result.gaps.append(Gap("file", f"kustomization {unit}", why, _would(graph), place))
+    result.notes.append(f"{unit}: a kustomization, not built")
+    return False
+
+
+def _reason(graph: Graph) -> str:
+    if any(reference.why == "remote" for reference in graph.unresolved):
+        return "it takes in what is remote"
+    if graph.unresolved:
+        return "it takes in what lies outside of the scan"
+    return "neither kustomize nor kubectl is on PATH"
+
+
+def _would(graph: Graph) -> str:
+    if not graph.unresolved:
+        return HELP
+    return (
+        "a local copy of what it takes in"
+        if _reason(graph).endswith("remote")
+        else "a scan of the folder that holds both"
+    )
+
+
+def _say(reference: Reference, unit: str, result: Kustomizations) -> None:
+    written = _safe(reference.written)
+    if reference.why == "missing":
+        reason = f"a kustomization was not built: {reference.role} names {written}, which is not there; {AS_THEY_ARE}"
+        result.failures.append(Failure("input", unit, reason, reference.place))
+    elif reference.why == "remote":
+        what = f"chart {written}" if reference.role.startswith("helmChart") else written
+        result.gaps.append(
+            Gap(
+                "remote",
+                what,
+                f"is remote ({reference.role}) and was not fetched",
+                "a copy of it in the repository",
+                reference.place,
+            )
+        )
+    else:
+        result.gaps.append(
+            Gap(
+                "file",
+                written,
+                "lies outside of what is scanned",
+                "a scan of the folder that holds it",
+                reference.place,
+            )
+        )
+
+
+def _safe(text: str) -> str:
+    """What a kustomization names, without credentials in URLs and control characters."""
+    shown = CONTROL.sub(" ", re.sub(r"//[^/@\s]+@", "//***@", text))
+    return shown if len(shown) <= LONGEST else shown[:LONGEST] + "…"
+
+
+def _start(one: Kustomization) -> Place:
+    return Place(one.path, 1, 1, 1)
+
+
+def _build(graph: Graph, tree: FileTree) -> ToolRun:
+    """Build a copy of the graph's files, which holds nothing else."""
+    with workspace() as folder:
+        copy = folder / "tree"
+        try:
+            for path in graph.files:
+                target = copy / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(tree.absolute(path).read_bytes())
+            for member in graph.members:
+                (copy / member.path).write_text(yaml.safe_dump(_plain(member, graph.root)), "utf-8")
+        except OSError as error:
+            return ToolRun("", f"its files cannot be copied: {error.strerror}", 1)
+        start = str(copy / graph.root.folder)
+        kustomize = tool("kustomize")
+        run = run_tool([kustomize, "build", start] if kustomize else ["kubectl", "kustomize", start], folder)
+        return ToolRun(
+            run.output, run.errors.replace(str(copy.resolve()), "").replace(str(copy), ""), run.code, run.stopped
+        )
+
+
+def _plain(member: Kustomization, root: Kustomization) -> Any:
+    """A kustomization as plain data, written anew so that the tool reads no more in it than was read here."""
+    data = _unplaced(member.tree)
+    if member is root:
+        data["buildMetadata"] = ["originAnnotations"]
+    return data
+
+
+def _unplaced(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {key: _unplaced(value) for key, value in node.items()}
+    return [_unplaced(item) for item in node] if isinstance(node, list) else node
+
+
+def _take(graph: Graph, run: ToolRun, tree: FileTree, result: Kustomizations) -> None:
+    unit = graph.root.folder or "."
+    if not run.worked:
+        why = f"it was stopped: {run.stopped}" if run.stopped else f"kustomize says: {_sentence(run.errors)}"
+        reason = f"a kustomization was not built: {why}; {AS_THEY_ARE}"
+        result.failures.append(Failure("input", unit, reason, _start(graph.root)))
+        return
+    sources = Sources(tree, graph)
+    resources = list(_objects(run.output, sources, graph, result))
+    result.claimed |= graph.files
+    part = collect(resources, DEFAULT_NAMESPACE)
+    result.stacks.append(build_stack(unit, "files", part, place=_start(graph.root), rendered_by="kustomize"))
+    result.objects += len(resources)
+    result.notes.append(
+        f"{unit}: a kustomization of {len(graph.files)} files, built: {len(resources)} Kubernetes objects"
+    )
+
+
+def _objects(output: str, sources: Sources, graph: Graph, result: Kustomizations) -> Iterator[Mapping[str, Any]]:
+    for document in documents(output, graph.root.path):
+        if isinstance(document, Unreadable):
+            reason = f"what was built does not parse: {document.reason}"
+            result.failures.append(Failure("input", graph.root.path, reason, _start(graph.root)))
+            continue
+        for resource in resources_in(document):
+            place_object(resource, sources)
+            yield resource
+
+
+def _sentence(errors: str) -> str:
+    """The tool's own sentence. It quotes paths and identities of objects, which are no secrets, and is cut short."""
+    lines = [
+        line for line in errors.splitlines() if line.strip() and not line.lstrip().startswith(("#", "Warning", "W"))
+    ]
+    text = _safe(" ".join(" ".join(lines).split()).removeprefix("Error: ").removeprefix("error: "))
+    return text or "nothing"
