@@ -116,7 +116,7 @@ def _verdict(door: Door, container: Container, scan: Scan) -> Verdict:
         )  # fmt: skip
     found = decision.deciding
     place = found.place if found is not None else None
-    evidence = Evidence.DECLARED if found is not None and place is not None else Evidence.DEFAULT
+    evidence = Evidence.DECLARED if found is not None and found.declared else Evidence.DEFAULT
     return fail(
         f"{door.running.name} {_said(decision)}. {_ways(door)}",
         fix=fix, place=place, evidence=evidence, setting=setting, product=door.running, reach=door.reach,
@@ -221,7 +221,7 @@ def _secured(container: Container, scan: Scan) -> Iterator[Door]:
     "Routes that the key does not cover",
     Severity.MEDIUM,
     category=WEAK,
-    refs=("CWE-288", "API5:2023", "AISVS-1.0:C5"),
+    refs=("CWE-306", "API5:2023", "AISVS-1.0:C5"),
 )
 def routes_without_the_key(container: Container, scan: Scan) -> Iterator[Verdict]:
     """A key is set, and some routes do not ask for it: whoever knows them gets the same work, or control, without it.
@@ -297,7 +297,7 @@ def default_credential(container: Container, scan: Scan) -> Iterator[Verdict]:
                 yield fail(
                     f"{what} that everybody knows: {str(entry.get('say', running.name + ' ships it')).rstrip('.')}.",
                     fix=str(entry.get("fix", "")), place=found.place,
-                    evidence=Evidence.DECLARED if found.place else Evidence.DEFAULT,
+                    evidence=Evidence.DECLARED if found.declared else Evidence.DEFAULT,
                     setting=found.name or "default credential", product=running,
                 )  # fmt: skip
 
@@ -330,7 +330,7 @@ def open_registration(container: Container, scan: Scan) -> Iterator[Verdict]:
                 f"{running.name} {decision.say.rstrip('.') or 'lets every visitor make an account'}.",
                 fix=str(running.product.facts.get("registration_fix", "")),
                 place=found.place if found else None,
-                evidence=Evidence.DECLARED if found and found.place else Evidence.DEFAULT,
+                evidence=Evidence.DECLARED if found and found.declared else Evidence.DEFAULT,
                 setting="registration", product=running,
             )  # fmt: skip
         elif decision.answer == "closed":

@@ -73,7 +73,7 @@ def _fail(running: Running, decision: Decision) -> Verdict:
         f"{running.name} {said}.",
         fix=_fix(running),
         place=place,
-        evidence=Evidence.DECLARED if place is not None else Evidence.DEFAULT,
+        evidence=Evidence.DECLARED if found is not None and found.declared else Evidence.DEFAULT,
         setting="cors",
         product=running,
     )

@@ -65,7 +65,7 @@ def _entry(entry: Mapping[str, Any], running: Running, reading: Reading) -> Iter
         said = f" {misspelt[0]}" if misspelt else ""
         yield fail(
             f"{what}.{said}", fix=str(entry.get("fix", "")), place=place, setting=setting, product=running,
-            evidence=Evidence.DECLARED if place is not None else Evidence.DEFAULT,
+            evidence=Evidence.DECLARED if misspelt or (found is not None and found.declared) else Evidence.DEFAULT,
         )  # fmt: skip
     else:
         missing = "; ".join(dict.fromkeys(str(gap) for gap in decision.missing))

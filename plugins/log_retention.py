@@ -28,7 +28,7 @@ from llmscan import (
 )
 
 CATEGORY = "no-log-retention"
-REFS = ("CWE-778", "AISVS-1.0:C12", "EU-AI-Act:19(1)", "EU-AI-Act:26(6)")
+REFS = ("CWE-778", "AISVS-1.0:C12", "EU-AI-Act-2024/1689:19(1)", "EU-AI-Act-2024/1689:26(6)")
 DAYS = Option(
     "log_retention_days", int, 180,
     "Days that logs must be kept. 180 is the floor of EU AI Act art. 19(1) and 26(6), which binds high-risk systems from 2 December 2027.",
@@ -161,7 +161,7 @@ def kept_too_short(container: Container, scan: Scan) -> Iterator[Verdict]:
             yield fail(
                 f"{running.name} keeps logs for {days:g} days, and {wanted} are asked for ({setting.name}).",
                 place=setting.place, setting="retention", product=running,
-                evidence=Evidence.DECLARED if setting.place else Evidence.DEFAULT,
+                evidence=Evidence.DECLARED if setting.declared else Evidence.DEFAULT,
             )  # fmt: skip
         else:
             yield passed()
@@ -212,7 +212,7 @@ def requests_not_logged(container: Container, scan: Scan) -> Iterator[Verdict]:
             if decision is None or not running.serves:
                 continue
             found = decision.deciding
-            if decision.answer == "off" and found is not None and found.place is not None:
+            if decision.answer == "off" and found is not None and found.declared:
                 yield fail(
                     f"{running.name} is told not to log {what}: {decision.say.rstrip('.') or found.shown}.",
                     fix=str(running.product.facts.get(f"{block}_fix", "")), place=found.place, setting=found.name, product=running,

@@ -9,6 +9,7 @@ from typing import Any
 from llmscan import (
     Container,
     Evidence,
+    Found,
     Place,
     Reading,
     Rule,
@@ -27,7 +28,7 @@ from llmscan.places import place_of
 
 CATEGORY = "unsafe-model-source"
 REFS = ("CWE-829", "LLM04:2026", "AML.T0010.003", "AML.T0011.000", "AISVS-1.0:C6")
-CODE_KINDS = frozenset({"remote-code", "unsafe-format", "runtime-loading", "plain-http-hub"})
+UNSAFE_KINDS = frozenset({"unsafe-format", "runtime-loading", "plain-http-hub"})
 HUB_NAME = re.compile(r"^(?:hf://)?[A-Za-z0-9][\w.-]*/[\w.-]+$")
 COMMIT = re.compile(r"^[0-9a-f]{40}$")
 TRUSTS = re.compile(
@@ -57,10 +58,10 @@ def _entries(container: Container, scan: Scan) -> Iterator[tuple[Running, Readin
             yield running, reading, entry
 
 
-def _place(entry: Mapping[str, Any], reading: Reading) -> tuple[Place | None, str]:
+def _declared(entry: Mapping[str, Any], reading: Reading) -> Found | None:
+    """The setting of the deployment by which an entry holds, or None where it does not hold or holds by default alone."""
     held = holds(entry, reading)
-    found = next((item for item in held.found if item.present and item.place is not None), None)
-    return (found.place, found.name) if found else (None, str(entry.get("id")))
+    return next((item for item in held.found if item.declared), None) if held.truth else None
 
 
 @rule("MOD001", "Runs code from model repositories", Severity.HIGH, category=CATEGORY, refs=REFS)
@@ -71,16 +72,14 @@ def remote_code(container: Container, scan: Scan) -> Iterator[Verdict]:
     """
     told = False
     for running, reading, entry in _entries(container, scan):
-        if entry.get("id") in CODE_KINDS and entry["id"] == "remote-code" and holds(entry, reading).truth:
-            place, name = _place(entry, reading)
-            if place is None:
-                continue
+        found = _declared(entry, reading) if entry.get("id") == "remote-code" else None
+        if found is not None:
             told = True
             yield fail(
                 f"{running.name}: {str(entry['say']).rstrip('.')}.",
                 fix=str(entry.get("fix", "")),
-                place=place,
-                setting=name,
+                place=found.place,
+                setting=found.name,
                 product=running,
             )
     if not told:
@@ -135,16 +134,15 @@ def unsafe_ways(container: Container, scan: Scan) -> Iterator[Verdict]:
     Serve safetensors or GGUF from a source that you control, over https, and keep loading to administrators.
     """
     for running, reading, entry in _entries(container, scan):
-        if entry.get("id") in CODE_KINDS and entry["id"] != "remote-code" and holds(entry, reading).truth:
-            place, name = _place(entry, reading)
-            if place is not None:
-                yield fail(
-                    f"{running.name}: {str(entry['say']).rstrip('.')}.",
-                    fix=str(entry.get("fix", "")),
-                    place=place,
-                    setting=name,
-                    product=running,
-                )
+        found = _declared(entry, reading) if entry.get("id") in UNSAFE_KINDS else None
+        if found is not None:
+            yield fail(
+                f"{running.name}: {str(entry['say']).rstrip('.')}.",
+                fix=str(entry.get("fix", "")),
+                place=found.place,
+                setting=found.name,
+                product=running,
+            )
     for name in HUB_VARIABLES:
         setting = container.env.get(name)
         if setting is not None and setting.value and HTTP_HUB.match(setting.value):

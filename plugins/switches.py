@@ -28,7 +28,7 @@ def _entry(entry: Mapping[str, Any], running: Running, reading: Reading) -> Iter
     held = holds(entry, reading)
     if not held.truth:
         return
-    found = next((item for item in held.found if item.present and item.place is not None), None)
+    found = next((item for item in held.found if item.declared), None)
     yield fail(
         f"{running.name}: {str(entry['say']).rstrip('.')}.", fix=str(entry.get("fix", "")), place=found.place if found else None,
         setting=f"switch {entry['id']}", product=running, evidence=Evidence.DECLARED if found else Evidence.DEFAULT,

@@ -37,6 +37,7 @@ BUILTIN_RULES = (
     "switches",
     "network_policy",
     "resource_limits",
+    "engine_api",
 )
 BUILTIN_FORMATS = ("table", "json_report", "sarif", "html")
 BUILTINS = (

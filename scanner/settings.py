@@ -31,6 +31,11 @@ class Found:
     public: bool = False
 
     @property
+    def declared(self) -> bool:
+        """Whether the deployment itself says it, and not the image's default."""
+        return bool(self.present) and self.origin != Origin.IMAGE
+
+    @property
     def shown(self) -> str:
         """The setting and, where that is public, its value."""
         return f"{self.name}={self.value}" if self.public and self.value is not None else self.name
