@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from llmscan.findings import Report
 from llmscan.formats import Format, RenderOptions
 from llmscan.hookspecs import hookimpl
+from llmscan.reports.finding_facts import line_of
 from llmscan.reports.printable import printable
 
 if TYPE_CHECKING:
@@ -79,14 +80,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["line_of"] = _line_of
+    environment.globals["line_of"] = line_of
     return environment
-
-
-def _line_of(place: Any) -> str:
-    from llmscan.reports.finding_facts import line_of
-
-    return line_of(place)
 
 
 def _shown(value: Any) -> Any:

@@ -104,7 +104,6 @@ class Page:
     waived: list[tuple[Waived, str]]
     categories: list[tuple[str, int]]
     tallies: list[RuleTally]
-    total: int
 
 
 def page_of(report: Report) -> Page:
@@ -134,7 +133,6 @@ def page_of(report: Report) -> Page:
         [(waived, where(waived.finding)) for waived in report.waived],
         sorted(Counter(finding.category for finding in (*failed, *unknown)).items()),
         _tallies(report, failed, unknown),
-        len(failed),
     )
 
 

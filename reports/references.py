@@ -157,7 +157,7 @@ STANDARDS = (
         "Regulation (EU) 2024/1689, Artificial Intelligence Act",
         "European Union",
         "2024/1689",
-        re.compile(r"EU-AI-Act:.+\Z"),
+        re.compile(r"EU-AI-Act-2024/1689:.+\Z"),
         "https://eur-lex.europa.eu/eli/reg/2024/1689/oj",
     ),
     Standard(
