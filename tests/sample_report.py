@@ -77,7 +77,7 @@ RULES = (
         Severity.LOW,
         "Logs fill the disk until the engine stops, and then nothing is logged at all.",
         "Set max-size and max-file.",
-        ("CWE-779", "EU-AI-Act:26(6)"),
+        ("CWE-779", "EU-AI-Act-2024/1689:26(6)"),
         "UnboundedLogs",
     ),
     RuleNote(
