@@ -16,6 +16,16 @@ BASELINE = frozenset(
     }
 )  # fmt: skip
 """Capabilities that may be added under the baseline of the Pod Security Standards; engines give most of them anyway."""
+SAFE_SYSCTLS = frozenset(
+    {
+        "kernel.shm_rmid_forced", "net.ipv4.ip_local_port_range", "net.ipv4.ip_local_reserved_ports", "net.ipv4.ip_unprivileged_port_start",
+        "net.ipv4.ping_group_range", "net.ipv4.tcp_fin_timeout", "net.ipv4.tcp_keepalive_intvl", "net.ipv4.tcp_keepalive_probes",
+        "net.ipv4.tcp_keepalive_time", "net.ipv4.tcp_notsent_lowat", "net.ipv4.tcp_rmem", "net.ipv4.tcp_slow_start_after_idle",
+        "net.ipv4.tcp_syncookies", "net.ipv4.tcp_wmem",
+    }
+)  # fmt: skip
+"""Kernel settings that each pod has for itself, as of the Pod Security Standards 1.37."""
+LOOSE_LABEL = re.compile(r"disable\b|(?:user|role)=|type=(?!container_(?:t|init_t|kvm_t|engine_t)$)")
 SOCKET = re.compile(
     r"(?:^|/)(?:docker|containerd|crio|podman|cri-dockerd|dockershim|k3s/containerd/containerd|buildkitd)\.sock$"
 )
@@ -57,9 +67,10 @@ def privileged(container: Container, scan: Scan) -> Iterator[Verdict]:
     refs=("PSS-1.37:hostNamespaces", "CWE-653", *REFS),
 )
 def host_namespaces(workload: Workload, scan: Scan) -> Iterator[Verdict]:
-    """In the host's namespaces a container sees other processes, their memory or their traffic, and no network policy holds for it.
+    """In the host's namespaces a container sees the processes, the memory or the traffic of others, and network policies do not hold for it.
 
-    Remove `hostNetwork`, `hostPID` and `hostIPC` (`network_mode`, `pid` and `ipc: host`); a memory volume at /dev/shm serves where more shared memory is needed.
+    Remove `hostNetwork`, `hostPID` and `hostIPC` (`network_mode`, `pid` and `ipc: host`). For more shared memory, mount a memory volume at
+    /dev/shm (`shm_size`).
     """
     found = False
     for kind, value in (("network", workload.host_network), ("process", workload.host_pid), ("IPC", workload.host_ipc)):
@@ -103,9 +114,10 @@ def node_paths(workload: Workload, scan: Scan) -> Iterator[Verdict]:
     refs=("CIS-Docker-1.6.0:5.32", "CWE-552", *REFS),
 )
 def control_of_the_host(container: Container, scan: Scan) -> Iterator[Verdict]:
-    """With the engine's socket a container starts others as it likes; with the host's system folders it reads keys and changes what runs. Read-only helps little: a socket obeys all the same.
+    """With the engine's socket a container starts others as it likes; in the host's system folders it reads keys and changes what runs.
+    Mounting a socket read-only does not limit what is asked of it.
 
-    Remove the mount; where the service must see containers, put a proxy with a short list of allowed calls in between.
+    Remove the mount. Where the service must see containers, put a proxy in between that allows only the calls it needs.
     """
     told: set[str] = set()
     for volume in container.mounts:
@@ -157,7 +169,7 @@ def added_capabilities(container: Container, scan: Scan) -> Iterator[Verdict]:
     "Privilege escalation is switched on",
     Severity.MEDIUM,
     category=CATEGORY,
-    refs=("CWE-250", "NSA-CISA-K8s-1.2:escalation"),
+    refs=("CWE-250", "NSA-CISA-K8s-1.2:pods"),
 )
 def escalation_on(container: Container, scan: Scan) -> Iterator[Verdict]:
     """A program in the container may then gain more rights than it was started with, through a setuid file.
@@ -202,10 +214,127 @@ def apparmor_off(workload: Workload, scan: Scan) -> Iterator[Verdict]:
     Remove the override, or name `RuntimeDefault`.
     """
     values = [workload.security.app_armor, *(container.security.app_armor for container in workload.containers)]
-    off = [value for value in dict.fromkeys(values) if value.value not in (None, "RuntimeDefault", "Localhost")]
+    off = [value for value in dict.fromkeys(values) if _off(value.value, workload.orchestrated)]
     for value in off:
         yield fail(f"{workload.kind} '{workload.name}' runs without AppArmor.", place=value.place, setting="apparmor")
     if not off:
+        yield passed()
+
+
+def _off(profile: str | None, orchestrated: bool) -> bool:
+    """Pods name a kind of profile; engines and compose files name the profile itself, and any but this one confines."""
+    if orchestrated:
+        return profile not in (None, "RuntimeDefault", "Localhost")
+    return (profile or "").lower() == "unconfined"
+
+
+@rule("HST009", "All of /proc is open", Severity.MEDIUM, category=CATEGORY, refs=("PSS-1.37:procMount", *REFS))
+def proc_unmasked(container: Container, scan: Scan) -> Iterator[Verdict]:
+    """Parts of /proc belong to the kernel of the host; unmasked, the container can read and change them.
+
+    Remove `procMount: Unmasked` (`systempaths=unconfined`), or put the pod in a user namespace (`hostUsers: false`).
+    """
+    value = container.security.proc_mount
+    if value.value in (None, "Default") or scan.workload_of(container).host_users.value is False:
+        yield passed()
+    else:
+        yield fail(f"Container '{container.name}' mounts /proc unmasked.", place=value.place, setting="procMount")
+
+
+@rule(
+    "HST010",
+    "Kernel setting outside the safe set",
+    Severity.MEDIUM,
+    category=CATEGORY,
+    refs=("PSS-1.37:sysctls", *REFS),
+)
+def unsafe_sysctls(workload: Workload, scan: Scan) -> Iterator[Verdict]:
+    """A setting of the kernel that is not kept apart for each pod changes its node for everybody on it.
+
+    Remove it from `securityContext.sysctls`, or set it on the nodes that are meant to have it.
+    """
+    if not workload.orchestrated:
+        return
+    unsafe = [value for value in workload.sysctls if value.value not in SAFE_SYSCTLS]
+    for value in unsafe:
+        yield fail(
+            f"{workload.kind} '{workload.name}' sets {value.value}.", place=value.place, setting=f"sysctl {value.value}"
+        )
+    if not unsafe:
+        yield passed()
+
+
+@rule(
+    "HST011",
+    "SELinux is loosened",
+    Severity.MEDIUM,
+    category=CATEGORY,
+    refs=("PSS-1.37:seLinuxOptions", "CIS-Docker-1.6.0:5.3", *REFS),
+)
+def se_linux_loosened(workload: Workload, scan: Scan) -> Iterator[Verdict]:
+    """SELinux keeps a container to its own files; another type, user or role, or none at all, lets it at those of the host.
+
+    Remove the override, or name one of the types made for containers (`container_t`, `container_init_t`, `container_kvm_t`).
+    """
+    values = [
+        *workload.security.se_linux,
+        *(v for container in workload.containers for v in container.security.se_linux),
+    ]
+    loosened = [value for value in dict.fromkeys(values) if LOOSE_LABEL.match(value.value or "")]
+    for value in loosened:
+        yield fail(
+            f"{workload.kind} '{workload.name}' overrides its SELinux label ({value.value}).",
+            place=value.place,
+            setting=f"seLinux {value.value}",
+        )
+    if not loosened:
+        yield passed()
+
+
+@rule(
+    "HST012",
+    "Windows container runs as a process of its host",
+    Severity.HIGH,
+    category=CATEGORY,
+    refs=("PSS-1.37:windowsHostProcess", *REFS),
+)
+def windows_host_process(workload: Workload, scan: Scan) -> Iterator[Verdict]:
+    """A HostProcess container is no container: it runs on the node itself, with the node's files, network and accounts.
+
+    Remove `windowsOptions.hostProcess: true`.
+    """
+    values = [workload.security.windows_host_process]
+    values += [container.security.windows_host_process for container in workload.containers]
+    chosen = [value for value in dict.fromkeys(values) if value.value]
+    for value in chosen:
+        yield fail(
+            f"{workload.kind} '{workload.name}' runs on its Windows node itself.",
+            place=value.place,
+            setting="hostProcess",
+        )
+    if not chosen:
+        yield passed()
+
+
+@rule(
+    "HST013",
+    "A probe or hook names a host",
+    Severity.LOW,
+    category=CATEGORY,
+    refs=("PSS-1.37:hostProbesAndHostLifecycle", "CWE-918"),
+)
+def probes_elsewhere(container: Container, scan: Scan) -> Iterator[Verdict]:
+    """The kubelet sends probes and hooks from the node: with a host of its own choosing a pod makes it call addresses that no pod should reach.
+
+    Remove `host`; the kubelet then asks the pod itself.
+    """
+    for value in container.probed_hosts:
+        yield fail(
+            f"A probe or hook of container '{container.name}' goes to {value.value}.",
+            place=value.place,
+            setting=f"probe host {value.value}",
+        )
+    if not container.probed_hosts and scan.workload_of(container).orchestrated:
         yield passed()
 
 
@@ -221,4 +350,9 @@ def llmscan_rules() -> list[Rule]:
         escalation_on,
         seccomp_off,
         apparmor_off,
+        proc_unmasked,
+        unsafe_sysctls,
+        se_linux_loosened,
+        windows_host_process,
+        probes_elsewhere,
     ]

@@ -26,7 +26,7 @@ from llmscan import (
 from llmscan.decisions import holds
 
 CATEGORY = "runs-as-root"
-REFS = ("CWE-250", "AML.T0105", "NSA-CISA-K8s-1.2:non-root")
+REFS = ("CWE-250", "AML.T0105", "NSA-CISA-K8s-1.2:pods")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,8 @@ def user_of(container: Container, scan: Scan) -> User:
 
 def _user(container: Container, scan: Scan) -> User:
     security = container.security
+    if scan.workload_of(container).host_users.value is False:
+        return User(False, "its root is an ordinary user of the host (a user namespace)")
     uid, name = security.run_as_user, security.user_name
     if uid.gap is not None or name.gap is not None:
         gap = uid.gap or name.gap

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from llmscan.model import (
@@ -37,6 +37,9 @@ CONTAINER_KEYS = frozenset({"image", "command", "args", "env", "ports", "resourc
 VARIABLE_IMAGE = re.compile(r"\$[{(\w]|\{\{|<[^>]*>")
 REFERENCE = re.compile(r"\$\(([A-Za-z_][\w.-]*)\)")
 MAX_DEPTH = 40
+ARMOR_ANNOTATION = "container.apparmor.security.beta.kubernetes.io/"
+"""The older way to name a container's AppArmor profile, which Kubernetes 1.37 still reads."""
+ARMOR_NAMES = {"runtime": "RuntimeDefault", "localhost": "Localhost", "unconfined": "Unconfined"}
 Configs = Mapping[tuple[str, str], ConfigData]
 
 
@@ -108,17 +111,14 @@ def workload(resource: Mapping[str, Any], pod: PodSpec, namespace: str, configs:
     spec, metadata = pod.spec, mapping(resource, "metadata")
     security = _pod_security(mapping(spec, "securityContext"))
     volumes = {str(v.get("name")): v for v in items(spec, "volumes") if isinstance(v, dict)}
-    parts = _Pod(spec, security, volumes, namespace, configs, _flag(spec, "hostNetwork"))
+    template = mapping(pod.template, "metadata") or (metadata if pod.spec is resource.get("spec") else {})
+    parts = _Pod(spec, security, volumes, namespace, configs, mapping(template, "annotations"))
     built_in = resource.get("kind") in BUILT_IN
     return Workload(
         kind=str(resource.get("kind", "")),
         name=str(metadata.get("name") or metadata.get("generateName") or "(unnamed)"),
         namespace=namespace,
-        labels=_texts(
-            mapping(
-                mapping(pod.template, "metadata") or (metadata if pod.spec is resource.get("spec") else {}), "labels"
-            )
-        ),
+        labels=_texts(mapping(template, "labels")),
         annotations=_texts(mapping(metadata, "annotations")),
         containers=tuple(parts.containers()),
         volumes=tuple(parts.volume(name, "", "", False, None) for name in volumes),
@@ -176,10 +176,11 @@ class _Pod:
         volumes: Mapping[str, Any],
         namespace: str,
         configs: Configs,
-        host: Value[bool],
+        annotations: Mapping[str, Any],
     ) -> None:
         self.spec, self.security, self.volumes = spec, security, volumes
-        self.namespace, self.configs, self.host_network = namespace, configs, host
+        self.namespace, self.configs, self.annotations = namespace, configs, annotations
+        self.host_network = _flag(spec, "hostNetwork").value is True
 
     def containers(self) -> Iterator[Container]:
         single = self.spec.get("container")
@@ -204,15 +205,24 @@ class _Pod:
             args=_words(item, "args"),
             env=env,
             ports=ports,
-            published=tuple(_host_ports(item)),
+            published=tuple(_host_ports(item, self.host_network and role != "ephemeral")),
             mounts=mounts,
             files=files,
-            security=_effective(self.security, _container_security(mapping(item, "securityContext"))),
+            security=_effective(self.security, self._own_security(item)),
             resources=_resources(item),
             gaps=(*gaps, *unseen),
             place=place or place_of(item),
             probed_hosts=tuple(_probed_hosts(item)),
         )
+
+    def _own_security(self, item: Mapping[str, Any]) -> Security:
+        own = _container_security(mapping(item, "securityContext"))
+        key = f"{ARMOR_ANNOTATION}{item.get('name')}"
+        text = self.annotations.get(key)
+        if own.app_armor or not isinstance(text, str) or not text:
+            return own
+        name = ARMOR_NAMES.get(text.partition("/")[0], text)
+        return replace(own, app_armor=Value(name, place_of(self.annotations, key), "container"))
 
     def _environment(self, item: Mapping[str, Any]) -> tuple[dict[str, Setting], list[Gap]]:
         env: dict[str, Setting] = {}
@@ -343,7 +353,7 @@ def _mounted(config: ConfigData, reference: Mapping[str, Any], volume: Volume) -
 
 def _volume_kind(definition: Mapping[str, Any], name: str) -> tuple[str, str, Place | None]:
     for key in definition:
-        if key == "name":
+        if key == "name" or definition.get(key) is None:
             continue
         body, place = definition.get(key), place_of(definition, key)
         if key == "hostPath":
@@ -395,16 +405,21 @@ def _ports(item: Mapping[str, Any]) -> Iterator[Port]:
             )
 
 
-def _host_ports(item: Mapping[str, Any]) -> Iterator[Published]:
-    for port in items(item, "ports"):
-        if isinstance(port, dict) and isinstance(port.get("hostPort"), int) and port["hostPort"] > 0:
-            number = port.get("containerPort")
+def _host_ports(item: Mapping[str, Any], host_network: bool) -> Iterator[Published]:
+    """The ports that a container takes of its node; on the host's network the API server makes one of each port that is declared."""
+    for index, port in enumerate(items(item, "ports")):
+        if not isinstance(port, dict):
+            continue
+        number = port.get("containerPort") if isinstance(port.get("containerPort"), int) else None
+        asked = port.get("hostPort") or (number if host_network else None)
+        if isinstance(asked, int) and asked > 0:
+            place = place_of(port, "hostPort" if port.get("hostPort") else "containerPort")
             yield Published(
-                number if isinstance(number, int) else None,
-                port["hostPort"],
+                number,
+                asked,
                 str(port.get("hostIP") or ""),
                 str(port.get("protocol") or "TCP").lower(),
-                place_of(port, "hostPort"),
+                place or place_of(item.get("ports"), index),
                 kind="hostPort",
             )
 
@@ -474,10 +489,8 @@ def _typed(node: Any, key: str, kind: type, by: str) -> Value[Any]:
 
 
 def _capabilities(node: Any, key: str, by: str) -> tuple[Value[str], ...]:
-    names = items(node, key)
-    return tuple(
-        Value(str(name).upper().removeprefix("CAP_"), place_of(node.get(key), i), by) for i, name in enumerate(names)
-    )
+    """As written: the admission of an API server knows `CHOWN`, and neither `chown` nor `CAP_CHOWN`."""
+    return tuple(Value(str(name), place_of(node.get(key), index), by) for index, name in enumerate(items(node, key)))
 
 
 def _effective(pod: Security, own: Security) -> Security:
