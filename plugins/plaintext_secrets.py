@@ -23,7 +23,7 @@ from llmscan import (
 from llmscan.commandline import command_lines
 
 CATEGORY = "plaintext-secret"
-REFS = ("CWE-798", "CWE-312", "MCP01:2025", "NSA-CISA-K8s-1.2:secrets")
+REFS = ("CWE-798", "CWE-312", "MCP01:2025", "NSA-CISA-K8s-1.2:network")
 SECRET_NAME = re.compile(
     r"(?:^|[_.\-a-z])(?:PASSWORDS?|PASSWD|PASSPHRASE|PWD|PASS|SECRETS?|TOKENS?|API_?KEYS?|APIKEY|ACCESS_?KEY|PRIVATE_?KEY|ENCRYPTION_?KEY|MASTER_?KEY"
     r"|SIGNING_?KEY|AUTH_?KEY|SECRET_?KEY|KEY_?BASE|SALT|CREDENTIALS?)(?:$|[_.\-])",
