@@ -17,6 +17,7 @@ INSTRUCTION = re.compile(r"[ \t]*(?P<word>[A-Za-z]+)[ \t]+(?P<rest>.*)", re.DOTA
 FLAG = re.compile(r"--\w[\w-]*=\S+[ \t]+")
 HEREDOC = re.compile(r"<<-?[\"']?(\w+)[\"']?")
 ESCAPE = re.compile(r"#[ \t]*escape[ \t]*=[ \t]*(\S)", re.IGNORECASE)
+NUMBER = re.compile(r"[0-9]{1,5}\Z")
 MAX_STAGES = 100
 
 
@@ -180,7 +181,7 @@ def _words(one: Instruction) -> tuple[Word, ...]:
 def _exposed(one: Instruction) -> Iterator[Port]:
     for word in one.rest.split():
         number, _, protocol = word.partition("/")
-        if number.isdigit():
+        if NUMBER.match(number):
             yield Port(int(number), protocol.lower() or "tcp", "", one.place)
 
 

@@ -134,7 +134,7 @@ def _numbers(text: Any) -> list[str]:
     if found := PORT_RANGE.match(text):
         first, last = int(found[1]), int(found[2])
         return [str(port) for port in range(first, last + 1)] if 0 <= last - first < MAX_RANGE else []
-    return [text] if text.isdigit() else []
+    return [text] if text.isdecimal() else []
 
 
 def volumes(node: Any, place: Place, directory: str) -> PlacedList:

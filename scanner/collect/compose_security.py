@@ -12,6 +12,7 @@ from llmscan.model import Security, Value
 from llmscan.places import Place, PlacedMap, place_of
 
 USER = re.compile(r"(?P<user>[^:]*)(?::(?P<group>.*))?\Z")
+NUMBER = re.compile(r"[0-9]{1,10}\Z")
 OPTION = re.compile(r"(?P<name>[A-Za-z-]+)[:=]?(?P<value>.*)\Z")
 SAID_BY = "container"
 
@@ -59,11 +60,11 @@ def user_values(written: str, place: Place | None, said_by: str) -> dict[str, An
     found = USER.match(written.strip())
     user, group = (found["user"], found["group"] or "") if found else (written, "")
     fields: dict[str, Any] = {}
-    if user.isdigit() or user == "root":
+    if NUMBER.match(user) or user == "root":
         fields["run_as_user"] = Value(0 if user == "root" else int(user), place, said_by)
-    if user and not user.isdigit() and user != "root":
+    if user and not NUMBER.match(user) and user != "root":
         fields["user_name"] = Value(user, place, said_by)
-    if group.isdigit() or group == "root":
+    if NUMBER.match(group) or group == "root":
         fields["run_as_group"] = Value(0 if group == "root" else int(group), place, said_by)
     return fields
 

@@ -200,7 +200,7 @@ def _replicas(service: PlacedMap) -> Value[int]:
     place = place_of(holder, "replicas" if holder is deploy else "scale")
     return (
         Value(int(written), place, SAID_BY)
-        if written.isdigit()
+        if len(written) < 9 and written.isdecimal()
         else Value(None, place, SAID_BY, gap_of(written, place))
     )
 
