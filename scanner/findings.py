@@ -123,6 +123,8 @@ class Finding:
     fingerprint: str = ""
     live: bool = False
     """About a live object; `place` is then None unless a file was found for it."""
+    rendered_by: str = ""
+    """The tool that made the object out of `place`, the best line that can be known; `place.decided_by` is where the value was set."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -291,6 +291,9 @@ class Workload:
     orchestrated: bool = True
     """A cluster decides where it runs (and has an admission, a network policy, a log pipeline); False for an engine or compose."""
 
+    partial: Gap | None = None
+    """Why only a part of its settings was seen (the chart that makes it is elsewhere): only what a line plainly says is then a mistake."""
+
     @property
     def runs(self) -> bool:
         """False where it is scaled to nothing."""

@@ -177,12 +177,12 @@ def run(
         if probe is not None:
             scan.observed = probe(scan)
         learn(scan)
-        findings += merge(judge(scan, host, passed, collection.origin))
+        findings += judge(scan, host, passed, collection.origin)
         inventory += inventory_of(scan)
     return Report(
         version=__version__,
         target=collection.target,
-        findings=tuple(sorted(findings, key=order)),
+        findings=tuple(sorted(merge(findings), key=order)),
         passed=dict(sorted(passed.items())),
         failures=(*collection.failures, *_distinct(host.failures)),
         coverage=coverage_of(collection),
@@ -207,7 +207,24 @@ def judge(scan: Scan, host: Host, passed: dict[str, int], origin: str) -> Iterat
                 if verdict.status is Status.PASS:
                     passed[rule.id] = passed.get(rule.id, 0) + 1
                 else:
-                    yield finding(rule, verdict, resource, place, scan, origin)
+                    yield finding(rule, _held_back(rule, verdict, target, place, scan), resource, place, scan, origin)
+
+
+def _held_back(rule: Rule, verdict: Verdict, target: Any, place: Place | None, scan: Scan) -> Verdict:
+    """Of an object that was seen in part, what no line of its own says is not known."""
+    workload = target if isinstance(target, Workload) else getattr(target, "workload", None)
+    if isinstance(target, Container):
+        workload = scan.workload_of(target)
+    if workload is None or workload.partial is None or verdict.status is not Status.FAIL:
+        return verdict
+    if verdict.place is not None and verdict.place not in (
+        place,
+        workload.place,
+        workload.place and workload.place.start,
+    ):
+        return verdict
+    message = f"{rule.title}: not known, since {workload.partial}."
+    return replace(verdict, status=Status.UNKNOWN, message=message, missing=(workload.partial,))
 
 
 def objects(scan: Scan) -> Iterator[tuple[Any, Resource, Place | None]]:
@@ -253,6 +270,7 @@ def finding(rule: Rule, verdict: Verdict, resource: Resource, place: Place | Non
         quote=verdict.quote,
         fingerprint=hashlib.sha256("\0".join((*identity, path)).encode()).hexdigest()[:32],
         live=bool(origin),
+        rendered_by=scan.stack.rendered_by if where is not None else "",
     )
 
 
@@ -280,7 +298,7 @@ def merge(findings: Iterable[Finding]) -> list[Finding]:
 def order(item: Finding) -> tuple[Any, ...]:
     """The worst first, failures before unknowns, then by place."""
     place = item.place or Place("", 0, 0, 0)
-    return (item.status is Status.UNKNOWN, -item.severity, place, str(item.resource), item.rule, item.setting)
+    return (item.status is Status.UNKNOWN, -item.severity, place[:4], str(item.resource), item.rule, item.setting)
 
 
 def inventory_of(scan: Scan) -> Iterator[InventoryItem]:

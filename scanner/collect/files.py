@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from llmscan.collect.delivery import take_delivered
 from llmscan.collect.manifests import Manifests, looks_like_manifest, read_manifests, stacks
 from llmscan.collect.tree import SUFFIXES, FileTree, find_files
 from llmscan.collect.yaml_tree import Unreadable
@@ -41,6 +42,7 @@ class Found:
     gaps: list[Gap] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     objects: int = 0
+    files: int = 0
 
 
 def collect_files(paths: Sequence[str], options: FilesOptions = FilesOptions()) -> Collection:
@@ -70,13 +72,19 @@ def collect_files(paths: Sequence[str], options: FilesOptions = FilesOptions()) 
         failures=(*tree.failures, *found.failures),
         gaps=tuple(found.gaps),
         notes=(*tree.notes, *found.notes),
-        files=len(manifests) + len(composes),
+        files=len(manifests) + len(composes) + found.files,
         objects=found.objects,
     )
 
 
 def _take(manifests: Manifests, found: Found) -> None:
-    found.stacks += stacks(manifests)
+    installed = {folder: take_delivered(resources) for folder, resources in manifests.by_folder.items()}
+    made = {stack.unit: stack for stack in stacks(manifests)}
+    for folder, part in installed.items():
+        unit = folder or "."
+        if part.workloads or part.gaps:
+            made[unit] = part.added_to(made.get(unit) or Stack(unit, "files"))
+    found.stacks += made.values()
     found.failures += manifests.failures
     found.gaps += manifests.gaps
     found.notes += manifests.notes
@@ -98,6 +106,7 @@ def _packaged(tree: FileTree, options: FilesOptions, found: Found) -> set[str]:
         found.gaps += part.gaps
         found.notes += part.notes
         found.objects += part.objects
+        found.files += part.files
     return charts.claimed | built.claimed
 
 

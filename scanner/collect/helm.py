@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,14 +12,14 @@ from llmscan.collect.helm_chart import Chart, ChartTooLarge, Dependency, Staged,
 from llmscan.collect.helm_lines import template_lines
 from llmscan.collect.helm_run import HELP, Job, Rendering, engine, render, scalars
 from llmscan.collect.helm_values import Deciding, Layer, LineReferences, decided_by, defines_in, produces, references
-from llmscan.collect.manifests import build_stack
 from llmscan.collect.relocation import drop_differences, relocate
-from llmscan.collect.resources import DEFAULT_NAMESPACE, collect, resources_in
+from llmscan.collect.rendered import Rendered
+from llmscan.collect.resources import resources_in
 from llmscan.collect.tool_runs import workspace
 from llmscan.collect.tree import MAX_BYTES, FileTree
 from llmscan.collect.yaml_tree import Unreadable, documents
 from llmscan.findings import Failure
-from llmscan.model import Gap, Stack
+from llmscan.model import Gap
 from llmscan.places import Place
 
 GENERATED = re.compile(
@@ -40,21 +40,9 @@ class ChartOptions:
     kube_version: str = ""
 
 
-@dataclass(slots=True)
-class Charts:
-    """What the charts of a tree brought. `claimed`: files that are no manifests of their own."""
-
-    stacks: list[Stack] = field(default_factory=list)
-    failures: list[Failure] = field(default_factory=list)
-    gaps: list[Gap] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    claimed: set[str] = field(default_factory=set)
-    objects: int = 0
-
-
-def load_charts(tree: FileTree, options: ChartOptions = ChartOptions()) -> Charts:
+def load_charts(tree: FileTree, options: ChartOptions = ChartOptions()) -> Rendered:
     """Render every chart of the tree, those first that take in others; what was taken in is not rendered once more by itself."""
-    result = Charts()
+    result = Rendered()
     charts: list[Chart] = []
     for folder in chart_folders(tree):
         chart = read_chart(tree, folder)
@@ -77,7 +65,7 @@ def load_charts(tree: FileTree, options: ChartOptions = ChartOptions()) -> Chart
     return result
 
 
-def _given(options: ChartOptions, result: Charts) -> tuple[tuple[str, str], ...]:
+def _given(options: ChartOptions, result: Rendered) -> tuple[tuple[str, str], ...]:
     """The values files of the command line as (path, text); a missing one is a failure."""
     found: list[tuple[str, str]] = []
     for name in options.values:
@@ -109,7 +97,9 @@ class Template(NamedTuple):
 class _Loader:
     """Loads one chart."""
 
-    def __init__(self, tree: FileTree, options: ChartOptions, given: Sequence[tuple[str, str]], result: Charts) -> None:
+    def __init__(
+        self, tree: FileTree, options: ChartOptions, given: Sequence[tuple[str, str]], result: Rendered
+    ) -> None:
         self.tree, self.options, self.given, self.result = tree, options, given, result
         self.templates: dict[str, Template | None] = {}
 
@@ -200,18 +190,18 @@ class _Loader:
                 if not _is_test(document):
                     relocate(document, places.locator(source, text))
                     resources += resources_in(document)
-        self._finish(chart, staged, resources, values)
+        self._finish(chart, staged, resources, values, rendering)
 
-    def _finish(self, chart: Chart, staged: Staged, resources: Sequence[Any], values: Mapping[str, Any]) -> None:
+    def _finish(
+        self, chart: Chart, staged: Staged, resources: Sequence[Any], values: Mapping[str, Any], rendering: Rendering
+    ) -> None:
         unit = chart.folder or "."
         gaps = tuple(_missing_gaps(staged.missing, values, chart))
         if self.options.kube_version and engine() != "helm":
             why = "was not applied: helm-python-sdk renders for a version of its own"
             gaps += (Gap("version", f"--kube-version {self.options.kube_version}", why, "`helm` on PATH"),)
-        part = collect(resources, DEFAULT_NAMESPACE)
-        stack = build_stack(unit, "files", part, place=chart.called("Chart.yaml"), gaps=gaps, rendered_by="helm")
-        self.result.stacks.append(stack)
-        self.result.objects += len(resources)
+        self.result.take(unit, resources, chart.called("Chart.yaml"), "helm", gaps)
+        self.result.files += len({source for source, _ in rendering.documents}) + len(values)
         release = self._job(chart).release
         self.result.notes.append(
             f"{unit}: a chart, rendered by {engine()} as release {release}: {len(resources)} Kubernetes objects"

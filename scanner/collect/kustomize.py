@@ -6,20 +6,19 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
 from llmscan.collect.kustomize_graph import Graph, Kustomization, Reference, find_kustomizations, roots_of, walk
 from llmscan.collect.kustomize_places import Sources, place_object
-from llmscan.collect.manifests import build_stack
-from llmscan.collect.resources import DEFAULT_NAMESPACE, collect, resources_in
+from llmscan.collect.rendered import Rendered
+from llmscan.collect.resources import resources_in
 from llmscan.collect.tool_runs import ToolRun, run_tool, tool, workspace
 from llmscan.collect.tree import FileTree
 from llmscan.collect.yaml_tree import Unreadable, documents
 from llmscan.findings import Failure
-from llmscan.model import Gap, Stack
+from llmscan.model import Gap
 from llmscan.places import Place
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+")
@@ -28,21 +27,9 @@ AS_THEY_ARE = "its resource files are judged as they are, without its patches"
 HELP = "`kustomize` or `kubectl` on PATH"
 
 
-@dataclass(slots=True)
-class Kustomizations:
-    """What the kustomizations of a tree brought. `claimed`: files that are judged through them, or are no manifests of their own."""
-
-    stacks: list[Stack] = field(default_factory=list)
-    failures: list[Failure] = field(default_factory=list)
-    gaps: list[Gap] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    claimed: set[str] = field(default_factory=set)
-    objects: int = 0
-
-
-def load_kustomizations(tree: FileTree, claimed: set[str]) -> Kustomizations:
+def load_kustomizations(tree: FileTree, claimed: set[str]) -> Rendered:
     """Build every root; where that cannot be, its resource files are left to be read as they are, and it is said."""
-    result = Kustomizations()
+    result = Rendered()
     found, unreadable = find_kustomizations(tree, claimed)
     for one in unreadable:
         reason = f"a kustomization does not parse: {one.reason}"
@@ -57,7 +44,7 @@ def load_kustomizations(tree: FileTree, claimed: set[str]) -> Kustomizations:
     return result
 
 
-def _may_be_built(graph: Graph, result: Kustomizations) -> bool:
+def _may_be_built(graph: Graph, result: Rendered) -> bool:
     """Whether nothing but files of the tree is in a graph, and a tool is there; what hinders is said."""
     unit, place = graph.root.folder or ".", _start(graph.root)
     if not graph.unresolved and not graph.odd and tool("kustomize", "kubectl"):
@@ -91,7 +78,7 @@ def _would(graph: Graph) -> str:
     )
 
 
-def _say(reference: Reference, unit: str, result: Kustomizations) -> None:
+def _say(reference: Reference, unit: str, result: Rendered) -> None:
     written = _safe(reference.written)
     if reference.why == "missing":
         reason = f"a kustomization was not built: {reference.role} names {written}, which is not there; {AS_THEY_ARE}"
@@ -164,7 +151,7 @@ def _unplaced(node: Any) -> Any:
     return [_unplaced(item) for item in node] if isinstance(node, list) else node
 
 
-def _take(graph: Graph, run: ToolRun, tree: FileTree, result: Kustomizations) -> None:
+def _take(graph: Graph, run: ToolRun, tree: FileTree, result: Rendered) -> None:
     unit = graph.root.folder or "."
     if not run.worked:
         why = f"it was stopped: {run.stopped}" if run.stopped else f"kustomize says: {_sentence(run.errors)}"
@@ -174,15 +161,14 @@ def _take(graph: Graph, run: ToolRun, tree: FileTree, result: Kustomizations) ->
     sources = Sources(tree, graph)
     resources = list(_objects(run.output, sources, graph, result))
     result.claimed |= graph.files
-    part = collect(resources, DEFAULT_NAMESPACE)
-    result.stacks.append(build_stack(unit, "files", part, place=_start(graph.root), rendered_by="kustomize"))
-    result.objects += len(resources)
+    result.take(unit, resources, _start(graph.root), "kustomize")
+    result.files += len(graph.files)
     result.notes.append(
         f"{unit}: a kustomization of {len(graph.files)} files, built: {len(resources)} Kubernetes objects"
     )
 
 
-def _objects(output: str, sources: Sources, graph: Graph, result: Kustomizations) -> Iterator[Mapping[str, Any]]:
+def _objects(output: str, sources: Sources, graph: Graph, result: Rendered) -> Iterator[Mapping[str, Any]]:
     for document in documents(output, graph.root.path):
         if isinstance(document, Unreadable):
             reason = f"what was built does not parse: {document.reason}"
