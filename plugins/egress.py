@@ -22,7 +22,7 @@ from llmscan import (
     rule,
     unknown,
 )
-from llmscan.commandline import command_lines, line_text
+from llmscan.commandline import line_text
 from llmscan.decisions import holds
 
 CATEGORY = "telemetry-egress"
@@ -136,7 +136,7 @@ def installs_at_start(container: Container, scan: Scan) -> Iterator[Verdict]:
 
     Build an image that holds what is needed, and pin it.
     """
-    for line in command_lines(container):
+    for line in scan.command_lines(container):
         if INSTALLS.search(line_text(line)):
             yield fail(
                 f"Container '{container.name}' installs software from the internet when it starts.",

@@ -22,7 +22,7 @@ from llmscan import (
     hookimpl,
     rule,
 )
-from llmscan.commandline import command_lines, line_text
+from llmscan.commandline import line_text
 from llmscan.decisions import holds
 from llmscan.places import place_of
 
@@ -83,12 +83,12 @@ def remote_code(container: Container, scan: Scan) -> Iterator[Verdict]:
                 product=running,
             )
     if not told:
-        yield from _trusting_texts(container)
+        yield from _trusting_texts(container, scan)
 
 
-def _trusting_texts(container: Container) -> Iterator[Verdict]:
+def _trusting_texts(container: Container, scan: Scan) -> Iterator[Verdict]:
     """Remote code trusted in a command, a variable or a mounted file, whatever program reads it."""
-    for line in command_lines(container):
+    for line in scan.command_lines(container):
         if TRUSTS.search(line_text(line)):
             word = next((w for w in line if "trust" in w.raw), line[0])
             yield fail(
@@ -157,7 +157,7 @@ def unpinned_revision(container: Container, scan: Scan) -> Iterator[Verdict]:
     """
     if not scan.workload_of(container).runs:
         return
-    yield from _hub_arguments(container)
+    yield from _hub_arguments(container, scan)
     for running, reading, entry in _entries(container, scan):
         if (
             entry.get("id") != "unpinned-revision"
@@ -182,9 +182,9 @@ def unpinned_revision(container: Container, scan: Scan) -> Iterator[Verdict]:
             )  # fmt: skip
 
 
-def _hub_arguments(container: Container) -> Iterator[Verdict]:
+def _hub_arguments(container: Container, scan: Scan) -> Iterator[Verdict]:
     """Models fetched by a command or a `hf://` argument."""
-    for line in command_lines(container):
+    for line in scan.command_lines(container):
         text = line_text(line)
         match = PULLS.search(text)
         if match and not (match["rest"] and "--revision" in match["rest"]) and "@sha256" not in text:

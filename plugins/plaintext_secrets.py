@@ -20,7 +20,6 @@ from llmscan import (
     hookimpl,
     rule,
 )
-from llmscan.commandline import command_lines
 
 CATEGORY = "plaintext-secret"
 REFS = ("CWE-798", "CWE-312", "MCP01:2025", "NSA-CISA-K8s-1.2:network")
@@ -118,9 +117,9 @@ def _own(container: Container, scan: Scan, name: str) -> bool | None:
     return None
 
 
-def _settings(container: Container) -> Iterator[Setting]:
+def _settings(container: Container, scan: Scan) -> Iterator[Setting]:
     yield from container.env.values()
-    for line in command_lines(container):
+    for line in scan.command_lines(container):
         for index, word in enumerate(line):
             head, equals, value = word.raw.partition("=")
             if head not in PASSWORD_FLAGS:
@@ -140,7 +139,7 @@ def literal_secret(container: Container, scan: Scan) -> Iterator[Verdict]:
     Refer to a secret instead (`secretKeyRef`, compose `secrets`, a variable without a default), and change the value that was written here.
     """
     told: set[Place | str] = set()
-    for setting in _settings(container):
+    for setting in _settings(container, scan):
         if setting.origin not in (Origin.LITERAL, Origin.CONFIG) or (setting.place or setting.name) in told:
             continue
         own = True if setting.name.startswith("--") else _own(container, scan, setting.name)

@@ -15,6 +15,9 @@ def main() -> None:
     if sys.argv[1:] in (["--version"], ["-V"]):
         print(f"llmscan {__version__}")
         return
+    import gc
+
+    gc.disable()  # a scan keeps nearly all that it makes until it ends: collecting finds nothing, and takes a fifth of the time
     from llmscan.commands import group
 
     group()

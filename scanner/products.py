@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from packaging.version import InvalidVersion, Version
 
-from llmscan.commandline import Line, command_lines, line_text
+from llmscan.commandline import Line, line_text
 from llmscan.findings import ProductNote
 from llmscan.model import Container, Image, Workload
 
@@ -145,10 +145,9 @@ class Catalogue:
         self._by_image: dict[tuple[str, str | None, str | None], tuple[Running, ...]] = {}
         self._by_command: dict[str, tuple[Product, ...]] = {}
 
-    def identify(self, container: Container, workload: Workload) -> tuple[Running, ...]:
+    def identify(self, container: Container, workload: Workload, lines: tuple[Line, ...]) -> tuple[Running, ...]:
         """The products that a container runs, from image, command lines and the kind of its owner; never from given names."""
         found: dict[str, Running] = {}
-        lines = command_lines(container)
         texts = [line_text(line) for line in lines]
         started = {product.id for text in texts for product in self._from_command(text)}
         for running in self._from_image(container.image):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
+from llmscan.commandline import Line, command_lines
 from llmscan.decisions import Decision, decide, holds
 from llmscan.findings import (
     Coverage,
@@ -63,13 +64,14 @@ class Scan:
     """
 
     def __init__(
-        self, stack: Stack, catalogue: Catalogue, options: Mapping[str, Any], observed: Mapping[Any, Any] | None = None
+        self, stack: Stack, catalogue: Catalogue, options: Mapping[str, Any], observed: Observations = NOT_PROBED
     ) -> None:
         self.stack, self.catalogue = stack, catalogue
         self.options = SimpleNamespace(**options)
-        self.observed = observed or {}
+        self.observed = observed
         self.links = Links(stack)
         self._workloads: dict[int, Workload] = {}
+        self._lines: dict[int, tuple[Line, ...]] = {}
         self._products: dict[int, tuple[Running, ...]] = {}
         self._endpoints: dict[int, tuple[Endpoint, ...]] = {}
         self._memo: dict[Any, Any] = {}
@@ -77,22 +79,37 @@ class Scan:
             for container in workload.containers:
                 self._workloads[id(container)] = workload
 
+    def observe(self, observed: Observations) -> None:
+        """Take in what probes saw; what was concluded before is concluded anew."""
+        self.observed = observed
+        for concluded in (self._products, self._endpoints, self._memo):
+            concluded.clear()
+
     def workload_of(self, container: Container) -> Workload:
         """The workload that a container belongs to."""
         return self._workloads[id(container)]
+
+    def command_lines(self, container: Container) -> tuple[Line, ...]:
+        """Each simple command that a container starts, its variables put in."""
+        found = self._lines.get(id(container))
+        if found is None:
+            found = self._lines[id(container)] = command_lines(container)
+        return found
 
     def products_of(self, container: Container) -> tuple[Running, ...]:
         """The products of the catalogue that a container runs."""
         found = self._products.get(id(container))
         if found is None:
-            found = self.catalogue.identify(container, self.workload_of(container))
+            lines = self.command_lines(container)
+            found = self.catalogue.identify(container, self.workload_of(container), lines)
+            found = tuple(products_seen(found, self.observed.of(container), self.catalogue.products))
             self._products[id(container)] = found
         return found
 
     def reading(self, running: Running, container: Container) -> Reading:
         """The settings of a product as the container has them."""
         return self.memo(
-            ("reading", running.id, id(container)), lambda: Reading(running, container, self.workload_of(container))
+            ("reading", running.id, id(container)), lambda: Reading(running, container, self.workload_of(container), self.command_lines(container))
         )
 
     def endpoints_of(self, container: Container) -> tuple[Endpoint, ...]:
@@ -184,16 +201,11 @@ def run(
         target=collection.target,
         findings=tuple(sorted(merge(findings), key=order)),
         passed=dict(sorted(passed.items())),
-        failures=(*collection.failures, *_distinct(host.failures)),
+        failures=(*collection.failures, *host.told()),
         coverage=coverage_of(collection),
         inventory=tuple(inventory),
         rules=tuple(rule.note() for rule in sorted(host.rules.values(), key=lambda rule: rule.id)),
     )
-
-
-def _distinct(failures: Iterable[Failure]) -> list[Failure]:
-    """Each failure once: a rule that raises on every object is one failure."""
-    return list({(f.kind, f.name, f.reason): f for f in failures}.values())
 
 
 def judge(scan: Scan, host: Host, passed: dict[str, int], origin: str) -> Iterator[Finding]:
@@ -203,7 +215,7 @@ def judge(scan: Scan, host: Host, passed: dict[str, int], origin: str) -> Iterat
         by_target.setdefault(rule.target, []).append(rule)
     for target, resource, place in objects(scan):
         for rule in by_target.get(type(target), ()):
-            for verdict in host.call(rule, target, scan):
+            for verdict in host.call(rule, target, scan, place):
                 if verdict.status is Status.PASS:
                     passed[rule.id] = passed.get(rule.id, 0) + 1
                 else:

@@ -53,6 +53,8 @@ class Reading:
     running: Running
     container: Container
     workload: Workload
+    plain_lines: tuple[Line, ...] = ()
+    """The command lines without what the image adds."""
     cache: dict[str, Found] = field(default_factory=dict)
 
     def setting(self, name: str) -> Found:
@@ -65,10 +67,11 @@ class Reading:
     @cached_property
     def lines(self) -> tuple[Line, ...]:
         """The command lines, with the image's entrypoint in front where the deployment sets none."""
-        image = self.running.product.facts.get("image", {})
-        return command_lines(
-            self.container, image.get("command", ()), self.running.product.facts.get("arguments_from", ())
-        )
+        prefix = self.running.product.facts.get("image", {}).get("command", ())
+        extra = self.running.product.facts.get("arguments_from", ())
+        if not extra and (not prefix or self.container.command is not None):
+            return self.plain_lines
+        return command_lines(self.container, prefix, extra)
 
     def _resolve(self, name: str, definition: Mapping[str, Any]) -> Found:
         public = definition.get("public") == "true"
