@@ -18,10 +18,8 @@ from llmscan import (
     Severity,
     Stack,
     Verdict,
-    Workload,
     fail,
     hookimpl,
-    parse_image,
     passed,
     rule,
     unknown,
@@ -131,10 +129,7 @@ def _collects(products: Iterable[Running]) -> bool:
 
 def _collector_around(scan: Scan) -> bool:
     """Whether any image that the cluster runs is that of a collector."""
-    return any(
-        _collects(scan.catalogue.identify(Container("", parse_image(image)), Workload("", "")))
-        for image, _ in scan.stack.surroundings.images
-    )
+    return any(_collects(scan.catalogue.of_image(image)) for image, _ in scan.stack.surroundings.images)
 
 
 @rule("LOG004", "Logs are kept for too short a time", Severity.MEDIUM, category=CATEGORY, refs=REFS, options=(DAYS,))

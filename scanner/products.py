@@ -14,7 +14,7 @@ from packaging.version import InvalidVersion, Version
 
 from llmscan.commandline import Line, line_text
 from llmscan.findings import ProductNote
-from llmscan.model import Container, Image, Workload
+from llmscan.model import Container, Image, Workload, parse_image
 
 TAG_VERSION = r"^v?(\d+\.\d+(?:\.\d+)*(?:\.?(?:post|rc|a|b|alpha|beta|dev)\.?\d+)?)(?![\d.]*-?latest)"
 TOP_LEVEL = re.compile(r"^([a-z_]+):", re.MULTILINE)
@@ -167,6 +167,10 @@ class Catalogue:
             for product in self._kinds[workload.kind]:
                 found.setdefault(product.id, self._seen(product, f"a {workload.kind} runs it"))
         return tuple(found.values())
+
+    def of_image(self, reference: str) -> tuple[Running, ...]:
+        """The products that an image is known to hold, whatever a container does with it."""
+        return self._from_image(parse_image(reference))
 
     @cached_property
     def _kinds(self) -> Mapping[str, list[Product]]:
