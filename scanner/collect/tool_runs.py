@@ -10,6 +10,7 @@ import contextlib
 import os
 import shutil
 import signal
+import site
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -52,7 +53,7 @@ def tool(*names: str) -> str | None:
     return next((found for name in names if (found := shutil.which(name))), None)
 
 
-def run_tool(command: Sequence[str], folder: Path, given: str = "", seconds: float = SECONDS) -> ToolRun:
+def run_tool(command: Sequence[str], folder: Path, given: str = "") -> ToolRun:
     """Run `command` in `folder` (a workspace), with `given` as its input."""
     process = subprocess.Popen(
         [*_limits(), *command],
@@ -63,7 +64,7 @@ def run_tool(command: Sequence[str], folder: Path, given: str = "", seconds: flo
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
-    return _Watch(process, seconds).result(given.encode())
+    return _Watch(process, SECONDS).result(given.encode())
 
 
 def _limits() -> list[str]:
@@ -80,6 +81,7 @@ def environment(folder: Path) -> Mapping[str, str]:
         name: str(home)
         for name in ("HOME", "TMPDIR", "HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME", "HELM_PLUGINS")
     }
+    empty["PYTHONUSERBASE"] = site.getuserbase()
     return kept | empty | {"KUBECONFIG": str(home / "none"), "GOMAXPROCS": "2"}
 
 
@@ -108,6 +110,9 @@ class _Watch:
             self._kill()
         for thread in threads:
             thread.join(5)
+        for pipe in pipes:
+            if pipe is not None:
+                pipe.close()
         output, errors = (bytes(part).decode("utf-8", "replace") for part in kept)
         code = self.process.wait()
         if code and not self.stopped and any(sign in errors for sign in OUT_OF_MEMORY):
