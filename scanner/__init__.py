@@ -10,11 +10,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from llmscan.collectors import FileCollector
     from llmscan.decisions import Decision, decide
-    from llmscan.findings import Evidence, Related, Resource, Severity, Status, Verdict
+    from llmscan.findings import Evidence, Related, Report, Resource, Severity, Status, Verdict
     from llmscan.formats import Format, RenderOptions
     from llmscan.hookspecs import hookimpl
-    from llmscan.model import Container, Gap, Image, Origin, Reach, Setting, Stack, Value, Volume, Workload, parse_image
+    from llmscan.model import Container, Gap, Image, Origin, Reach, Setting, Stack, Value, Volume, Workload
     from llmscan.places import Place
     from llmscan.products import Running
     from llmscan.reach import Endpoint, Way
@@ -27,6 +28,7 @@ __all__ = [
     "Decision",
     "Endpoint",
     "Evidence",
+    "FileCollector",
     "Format",
     "Found",
     "Gap",
@@ -38,6 +40,7 @@ __all__ = [
     "Reading",
     "Related",
     "RenderOptions",
+    "Report",
     "Resource",
     "Rule",
     "Running",
@@ -54,15 +57,15 @@ __all__ = [
     "decide",
     "fail",
     "hookimpl",
-    "parse_image",
     "passed",
     "rule",
     "unknown",
 ]
 
 _HOMES = {
+    "llmscan.collectors": ("FileCollector",),
     "llmscan.decisions": ("Decision", "decide"),
-    "llmscan.findings": ("Evidence", "Related", "Resource", "Severity", "Status", "Verdict"),
+    "llmscan.findings": ("Evidence", "Related", "Report", "Resource", "Severity", "Status", "Verdict"),
     "llmscan.formats": ("Format", "RenderOptions"),
     "llmscan.hookspecs": ("hookimpl",),
     "llmscan.model": (
@@ -76,8 +79,7 @@ _HOMES = {
         "Value",
         "Volume",
         "Workload",
-        "parse_image",
-    ),
+        ),
     "llmscan.places": ("Place",),
     "llmscan.products": ("Running",),
     "llmscan.reach": ("Endpoint", "Way"),

@@ -142,6 +142,18 @@ def _pattern(node: Any, where: str) -> Iterable[str]:
         yield f"{where} is no regular expression"
 
 
+def _version_pattern(node: Any, where: str) -> Iterable[str]:
+    problems = list(_pattern(node, where))
+    if not problems and not re.compile(node).groups:
+        problems = [f"{where} has no group for the version"]
+    return problems
+
+
+def _index(node: Any, where: str) -> Iterable[str]:
+    if not isinstance(node, str) or not node.isdigit():
+        yield f"{where} is no number"
+
+
 def _version(node: Any, where: str) -> Iterable[str]:
     try:
         Version(node)
@@ -153,11 +165,15 @@ def _anything(node: Any, where: str) -> Iterable[str]:
     return ()
 
 
+def _image_version(node: Any, where: str) -> Iterable[str]:
+    return () if node == "none" else _version_pattern(node, where)
+
+
 def _image(node: Any, where: str) -> Iterable[str]:
     if isinstance(node, str):
         yield from _pattern(node, where)
     else:
-        fields = {"pattern": _pattern, "version": _text, "identifies": _one_of({"weak"}), "source": _text}
+        fields = {"pattern": _pattern, "version": _image_version, "identifies": _one_of({"weak"}), "tags": _pattern, "source": _text}
         yield from _record(fields, ["pattern"])(node, where)
 
 
@@ -172,7 +188,7 @@ def _command(node: Any, where: str) -> Iterable[str]:
 
 def _source(node: Any, where: str) -> Iterable[str]:
     fields: Mapping[str, Check] = {
-        "env": _text, "flag": _text, "config": _text, "field": _text, "argument": _text, "aliases": _texts, "switch": _one_of({"true"}),
+        "env": _text, "flag": _text, "config": _text, "field": _text, "argument": _index, "aliases": _texts, "switch": _one_of({"true"}),
         "negative": _text, "files": _pattern, "after": _text,
     }  # fmt: skip
     yield from _record(fields)(node, where)
@@ -180,11 +196,28 @@ def _source(node: Any, where: str) -> Iterable[str]:
         yield f"{where} names not exactly one of env, flag, config, field, argument"
 
 
+def _condition(node: Any, where: str) -> Iterable[str]:
+    """A condition is a mapping of settings to tests, of `any`, `all` and `not` to conditions, or a list of conditions."""
+    if isinstance(node, list):
+        yield from _list_of(_condition)(node, where)
+    elif not isinstance(node, Mapping):
+        yield f"{where} is not a mapping"
+    else:
+        for key, test in node.items():
+            if key in ("any", "all"):
+                yield from _list_of(_condition)(test, f"{where}.{key}")
+            elif key == "not":
+                yield from _condition(test, f"{where}.{key}")
+            elif isinstance(test, Mapping) and "matches" in test:
+                yield from _pattern(test["matches"], f"{where}.{key}.matches")
+
+
 def _clauses(block: str) -> Check:
     def one(node: Any, where: str) -> Iterable[str]:
         yield from _keys(node, CLAUSE, ["then"], where)
         if isinstance(node, Mapping):
             yield from _range(node, where)
+            yield from _condition(node.get("when", {}), f"{where}.when")
             yield from _one_of(ANSWERS.get(block, {"on", "off"}))(node.get("then"), f"{where}.then")
 
     def inspect(node: Any, where: str) -> Iterable[str]:
@@ -205,7 +238,7 @@ def _range(node: Mapping[str, Any], where: str) -> Iterable[str]:
 
 
 RANGED: Mapping[str, Check] = {
-    "when": _anything,
+    "when": _condition,
     "since": _version,
     "before": _version,
     "source": _text,
@@ -221,7 +254,16 @@ USER = _record(
     {"uid": _text, "name": _text, "drops_to": _text, "images": _pattern, "tags": _pattern, "since": _version, "before": _version, "source": _text}
 )  # fmt: skip
 PORT = _record(
-    {"port": _text, "protocol": _text, "role": _one_of(PORT_ROLES), "from": _list_of(_source), "source": _text},
+    {
+        "port": _text,
+        "protocol": _text,
+        "role": _one_of(PORT_ROLES),
+        "from": _list_of(_source),
+        "source": _text,
+        "since": _version,
+        "before": _version,
+        "when": _condition,
+    },
     ["port"],
 )
 EGRESS = _record(
@@ -248,11 +290,13 @@ HEAD: Mapping[str, Check] = {
     "verified": _record({"at": _text, "date": _text, "by": _one_of({"source", "documentation", "observation"}), "note": _text}),
     "sources": _text_map,
     "identify": _record(
-        {"images": _list_of(_image), "commands": _list_of(_command), "clients": _list_of(_pattern), "kinds": _texts, "version": _pattern,
+        {"images": _list_of(_image), "commands": _list_of(_command), "clients": _list_of(_pattern), "kinds": _texts, "env": _texts, "unless": _texts, "version_fields": _texts,
+         "version": _version_pattern,
          "first_version": _version, "source": _text}
     ),
     "image": _record({"user": _list_of(USER), "command": _texts, "env": _text_map, "source": _text}),
     "arguments_from": _texts,
+    "fetches": _list_of(_pattern),
     "ports": _list_of(PORT),
     "settings": _mapping_of(SETTING),
     "uncovered": _list_of(_record({"routes": _texts, "role": _one_of(PORT_ROLES), **RANGED}, ["routes", "say"])),
@@ -262,8 +306,8 @@ HEAD: Mapping[str, Check] = {
     "models": _list_of(_record({"id": _text, "model": _text, "revision": _text, **RANGED}, ["id", "say"])),
     "switches": _list_of(_record({"id": _text, "severity": _one_of({"high", "medium", "low"}), **RANGED}, ["id", "severity", "say"])),
     "retention": _record(
-        {"settings": _list_of(_record({"setting": _text, "unit": _one_of({"days", "hours", "months", "go-duration", "ms"}), "when": _anything},
-                                      ["setting"])), "default": _text, "say": _text, "source": _text, "when": _anything}
+        {"settings": _list_of(_record({"setting": _text, "unit": _one_of({"days", "hours", "months", "go-duration", "ms"}), "when": _condition},
+                                      ["setting"])), "default": _text, "say": _text, "source": _text, "when": _condition}
     ),
     "probes": _record(
         {"fingerprints": _list_of(JSON_MATCH), "version": _anything, "authentication": _list_of(PROBE), "registration": _list_of(PROBE),

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
+    from llmscan.collectors import FileCollector
     from llmscan.formats import Format
     from llmscan.rules import Rule
 
@@ -41,5 +42,5 @@ def llmscan_formats() -> Iterable[Format]:  # type: ignore[empty-body]
 
 
 @hookspec
-def llmscan_collectors() -> Iterable[Any]:  # type: ignore[empty-body]
-    """File collectors: `llmscan.FileCollector` records, which claim files of a tree and turn them into stacks."""
+def llmscan_collectors() -> Iterable[FileCollector]:  # type: ignore[empty-body]
+    """File collectors: `llmscan.FileCollector` records, which claim files by their suffix and turn them into stacks."""

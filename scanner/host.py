@@ -7,19 +7,36 @@ and asked by itself, and whatever goes wrong becomes a `Failure` that names it. 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import pluggy
 
 from llmscan import hookspecs
-from llmscan.findings import Failure
-from llmscan.formats import Format
-from llmscan.products import Product, builtin_products, product_from_mapping
-from llmscan.rules import Rule
+from llmscan.brought import (
+    BadPlugin,
+    checked_collector,
+    checked_format,
+    checked_product,
+    checked_rule,
+    checked_stacks,
+    checked_text,
+    hook_problems,
+    items,
+    verdicts,
+)
+from llmscan.collectors import FileCollector
+from llmscan.findings import Failure, Report, Verdict
+from llmscan.formats import Format, RenderOptions
+from llmscan.model import Stack
+from llmscan.places import Place
+from llmscan.products import BadProduct, Product, builtin_products
+from llmscan.rules import BadRule, Rule
 
+P = ParamSpec("P")
 T = TypeVar("T")
 GROUP = "llmscan"
 BUILTIN_RULES = (
@@ -44,7 +61,8 @@ BUILTINS = (
     *(f"llmscan.plugins.{name}" for name in BUILTIN_RULES),
     *(f"llmscan.reports.{name}" for name in BUILTIN_FORMATS),
 )
-HOOKS = frozenset(name for name in vars(hookspecs) if name.startswith("llmscan_"))
+SENTENCES = (BadPlugin, BadProduct, BadRule)
+"""Exceptions whose text says all that a plugin's author needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +74,7 @@ class PluginNote:
     rules: tuple[str, ...] = ()
     products: tuple[str, ...] = ()
     formats: tuple[str, ...] = ()
+    collectors: tuple[str, ...] = ()
 
 
 @dataclass
@@ -65,93 +84,108 @@ class Host:
     rules: dict[str, Rule] = field(default_factory=dict)
     products: dict[str, Product] = field(default_factory=dict)
     formats: dict[str, Format] = field(default_factory=dict)
-    collectors: list[Any] = field(default_factory=list)
+    collectors: dict[str, FileCollector] = field(default_factory=dict)
     plugins: list[PluginNote] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     manager: pluggy.PluginManager = field(default_factory=lambda: _manager())
 
-    def attempt(self, kind: str, name: str, call: Callable[[], T]) -> T | None:
-        """Call foreign code; whatever it raises, `sys.exit` too, becomes a Failure. Only an interrupt passes."""
+    def attempt(self, kind: str, name: str, call: Callable[P, T], *given: P.args, **named: P.kwargs) -> T | None:
+        """Call foreign code; whatever it raises, `sys.exit` too, becomes a Failure, and the answer None. Only an interrupt passes."""
         try:
-            return call()
+            return call(*given, **named)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001  (the one place: a plugin may raise anything)
-            self.failures.append(Failure(kind, name, describe(error)))
+            reason = self.attempt(kind, name, describe, error)  # an exception's own text may raise too
+            if reason is not None:
+                self.failures.append(Failure(kind, name, reason))
             return None
+
+    def refuse(self, name: str, reason: str) -> None:
+        """Note what is wrong with a plugin."""
+        self.failures.append(Failure("plugin", name, reason))
 
     def load(self, name: str, origin: str, loader: Callable[[], Any]) -> None:
         """Load one plugin, check it, and take what it brings."""
         if self.manager.has_plugin(name):
-            self.failures.append(
-                Failure("plugin", name, f"another plugin has this name already; the one from {origin} is left out")
-            )
+            self.refuse(name, f"another plugin has this name already; the one from {origin} is left out")
             return
-        plugin = self.attempt("plugin", name, loader)
-        if plugin is None:
-            return
-        misspelt = sorted(set(_hook_names(plugin)) - HOOKS)
-        for hook in misspelt:
-            self.failures.append(
-                Failure("plugin", name, f"there is no hook {hook!r}; there are {', '.join(sorted(HOOKS))}")
-            )
         before = len(self.failures)
-        self.attempt("plugin", name, lambda: self.manager.register(plugin, name))
-        if len(self.failures) == before:
-            self._take(name, origin, plugin)
+        plugin = self.attempt("plugin", name, loader)
+        if plugin is not None:
+            self.attempt("plugin", name, self._take, name, origin, plugin)
+        elif len(self.failures) == before:
+            self.refuse(name, f"the one from {origin} is None, which implements no hook")
 
     def _take(self, name: str, origin: str, plugin: Any) -> None:
-        rules = [rule.id for rule in self._ask(name, plugin, "llmscan_rules") if self._add_rule(name, rule)]
-        products = [p for raw in self._ask(name, plugin, "llmscan_products") if (p := self._add_product(name, raw))]
-        formats = [f.name for f in self._ask(name, plugin, "llmscan_formats") if self._add_format(name, f)]
-        self.collectors += self._ask(name, plugin, "llmscan_collectors")
-        self.plugins.append(PluginNote(name, origin, tuple(rules), tuple(products), tuple(formats)))
+        for problem in hook_problems(plugin, lambda hook: self._marked(plugin, hook)):
+            self.refuse(name, problem)
+        self.manager.register(plugin, name)
+        rules = self._keep(name, "rule", self.rules, self._ask(name, plugin, "llmscan_rules", checked_rule))
+        products = self._keep(
+            name, "product", self.products, self._ask(name, plugin, "llmscan_products", checked_product)
+        )
+        formats = self._keep(name, "format", self.formats, self._ask(name, plugin, "llmscan_formats", checked_format))
+        given = self._ask(name, plugin, "llmscan_collectors", checked_collector)
+        collectors = self._keep(name, "collector", self.collectors, given)
+        self.plugins.append(PluginNote(name, origin, rules, products, formats, collectors))
 
-    def _ask(self, name: str, plugin: Any, hook: str) -> list[Any]:
-        function = getattr(plugin, hook, None)
-        if function is None or self.manager.parse_hookimpl_opts(plugin, hook) is None:
+    def _marked(self, plugin: Any, hook: str) -> bool:
+        return hasattr(plugin, hook) and self.manager.parse_hookimpl_opts(plugin, hook) is not None
+
+    def _ask(self, name: str, plugin: Any, hook: str, check: Callable[[Any], T]) -> list[T]:
+        """What one hook of one plugin gives, without what does not pass its check."""
+        if not self._marked(plugin, hook):
             return []
-        return self.attempt("plugin", name, lambda: list(function())) or []
+        given = self.attempt("plugin", name, lambda: items(hook, getattr(plugin, hook)()))
+        checked = [self.attempt("plugin", name, check, one) for one in given or ()]
+        return [one for one in checked if one is not None]
 
-    def _add_rule(self, name: str, rule: Any) -> bool:
-        if not isinstance(rule, Rule):
-            self.failures.append(
-                Failure("plugin", name, f"llmscan_rules gave {type(rule).__name__}, not a rule (is @rule missing?)")
-            )
-        elif rule.id in self.rules:
-            self.failures.append(Failure("plugin", name, f"rule {rule.id} exists already; this one is left out"))
-        else:
-            self.rules[rule.id] = rule
-            return True
-        return False
+    def _keep(self, name: str, what: str, kept: dict[str, Any], given: Iterable[Any]) -> tuple[str, ...]:
+        """Keep what has a new name; the first of two stays."""
+        new = []
+        for one in given:
+            key = one.name if isinstance(one, Format | FileCollector) else one.id
+            if key in kept:
+                self.refuse(name, f"{what} {key} exists already; this one is left out")
+            else:
+                kept[key] = one
+                new.append(key)
+        return tuple(new)
 
-    def _add_product(self, name: str, raw: Any) -> str | None:
-        product = self.attempt("plugin", name, lambda: _checked_product(raw))
-        if product is None:
-            return None
-        if product.id in self.products:
-            self.failures.append(Failure("plugin", name, f"product {product.id} exists already; this one is left out"))
-            return None
-        self.products[product.id] = product
-        return product.id
-
-    def _add_format(self, name: str, made: Any) -> bool:
-        if not isinstance(made, Format):
-            self.failures.append(Failure("plugin", name, f"llmscan_formats gave {type(made).__name__}, not a Format"))
-        elif made.name in self.formats:
-            self.failures.append(Failure("plugin", name, f"format {made.name} exists already; this one is left out"))
-        else:
-            self.formats[made.name] = made
-            return True
-        return False
-
-    def call(self, rule: Rule, target: Any, scan: Any) -> list[Any]:
-        """The verdicts of a rule on one object; a rule that raises gives a Failure and none."""
-        try:
-            return list(rule.call(target, scan))
-        except Exception:  # noqa: BLE001  (the fast path of `attempt`, which names the failure)
-            self.attempt("rule", rule.id, lambda: list(rule.call(target, scan)))
+    def call(self, rule: Rule, target: Any, scan: Any, place: Place | None = None) -> list[Verdict]:
+        """The verdicts of a rule on one object; a rule that raises gives a Failure and none. `place`: the object's."""
+        found = self.attempt("rule", rule.id, verdicts, rule, target, scan)
+        if found is None:
+            self.failures[-1] = replace(self.failures[-1], place=place)
             return []
+        return found
+
+    def collect(self, collector: FileCollector, texts: Sequence[tuple[str, str]]) -> list[Stack]:
+        """The stacks that a collector makes of its files; none, and a Failure, where it raises."""
+        made = self.attempt("plugin", collector.name, lambda: checked_stacks(collector, collector.collect(texts)))
+        return made or []
+
+    def render(self, name: str, report: Report, options: RenderOptions) -> str | None:
+        """A report in a format; None, and a Failure, where the format raises."""
+        made = self.formats[name]
+        return self.attempt("format", name, lambda: checked_text(made, made.render(report, options)))
+
+    def told(self) -> tuple[Failure, ...]:
+        """Each failure once: a rule that raises the same on every object is one failure, with the first of the objects."""
+        first: dict[tuple[str, str, str], Failure] = {}
+        count: dict[tuple[str, str, str], int] = {}
+        for failure in self.failures:
+            key = (failure.kind, failure.name, failure.reason)
+            first.setdefault(key, failure)
+            count[key] = count.get(key, 0) + 1
+        return tuple(_counted(failure, count[key]) for key, failure in first.items())
+
+
+def _counted(failure: Failure, times: int) -> Failure:
+    if failure.kind != "rule" or times == 1:
+        return failure
+    return replace(failure, reason=f"{failure.reason}, and the same on {times - 1} more")
 
 
 def _manager() -> pluggy.PluginManager:
@@ -160,23 +194,13 @@ def _manager() -> pluggy.PluginManager:
     return manager
 
 
-def _checked_product(raw: Any) -> Product:
-    from llmscan.catalogue_schema import check
-
-    product = product_from_mapping(raw)
-    check(product)
-    return product
-
-
-def _hook_names(plugin: Any) -> Iterator[str]:
-    for name in dir(plugin):
-        if name.startswith("llmscan_") and callable(getattr(plugin, name, None)):
-            yield name
-
-
 def describe(error: BaseException) -> str:
     """An exception in one line, with the place in the plugin where it was raised; no values but those of its message."""
     text = " ".join(str(error).split())[:300]
+    if isinstance(error, SENTENCES):
+        return text
+    if isinstance(error, pluggy.PluginValidationError):
+        return f"a hook has arguments that its specification lacks: {text}"
     trace, last = error.__traceback__, ""
     while trace is not None:
         last = f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}"
@@ -190,13 +214,17 @@ def start(plugins: Iterable[tuple[str, Any]] = (), *, third_parties: bool = True
     host = Host()
     host.products = {product.id: product for product in builtin_products()}
     for name in BUILTINS:
-        host.load(name, "llmscan", lambda name=name: importlib.import_module(name))  # type: ignore[misc]
+        host.load(name, "llmscan", partial(importlib.import_module, name))
     for entry in sorted(entry_points(group=GROUP), key=lambda e: (e.name, e.value)) if third_parties else ():
         host.load(entry.name, _origin(entry), entry.load)
     for name, plugin in plugins:
-        host.load(name, "caller", lambda plugin=plugin: plugin)  # type: ignore[misc]
+        host.load(name, "caller", partial(_given, plugin))
     return host
 
 
 def _origin(entry: EntryPoint) -> str:
     return f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
+
+
+def _given(plugin: Any) -> Any:
+    return plugin

@@ -12,6 +12,7 @@ from llmscan.collect.manifests import Manifests, looks_like_manifest, read_manif
 from llmscan.collect.tree import SUFFIXES, FileTree, find_files
 from llmscan.collect.yaml_tree import Unreadable
 from llmscan.findings import Failure, Target
+from llmscan.host import Host
 from llmscan.model import Gap, Stack
 from llmscan.scan import Collection
 
@@ -45,11 +46,12 @@ class Found:
     files: int = 0
 
 
-def collect_files(paths: Sequence[str], options: FilesOptions = FilesOptions()) -> Collection:
-    """Find and read everything under the PATHs."""
+def collect_files(paths: Sequence[str], options: FilesOptions = FilesOptions(), host: Host | None = None) -> Collection:
+    """Find and read everything under the PATHs. `host`: whose collectors are asked as well."""
     tree = find_files(paths, options.exclude)
     found = Found()
-    claimed = _packaged(tree, options, found)
+    claimed = _foreign(tree, host, found) if host is not None else set()
+    claimed |= _packaged(tree, options, found)
     manifests: list[tuple[str, str]] = []
     composes: list[str] = []
     for path in tree.paths:
@@ -89,6 +91,21 @@ def _take(manifests: Manifests, found: Found) -> None:
     found.gaps += manifests.gaps
     found.notes += manifests.notes
     found.objects += manifests.objects
+
+
+def _foreign(tree: FileTree, host: Host, found: Found) -> set[str]:
+    """What collectors of plugins make of the files that are theirs; the first of two that name a suffix has it."""
+    claimed: set[str] = set()
+    for collector in host.collectors.values():
+        paths = [path for path in tree.paths if path.endswith(collector.suffixes) and path not in claimed]
+        texts = [(path, text) for path in paths if (text := tree.read(path)) is not None]
+        claimed.update(paths)
+        if texts:
+            made = host.collect(collector, texts)
+            found.stacks += made
+            found.objects += sum(len(stack.workloads) for stack in made)
+            found.files += len(texts)
+    return claimed
 
 
 def _packaged(tree: FileTree, options: FilesOptions, found: Found) -> set[str]:

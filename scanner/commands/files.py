@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from llmscan.commands.shared import finish, scan_options
+from llmscan.commands.shared import finish, host, scan_options
 
 
 @click.command("files")
@@ -46,4 +46,4 @@ def command(paths: tuple[str, ...], **given: Any) -> None:
         release_name=given["release_name"],
         kube_version=given["kube_version"],
     )
-    finish(lambda: collect_files(paths, options), given)
+    finish(lambda: collect_files(paths, options, host()), given)

@@ -7,7 +7,9 @@ import importlib
 import os
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +49,17 @@ class LazyGroup(click.Group):
 
 @functools.cache
 def host() -> Host:
-    """The plugins, loaded once for this run."""
-    return start()
+    """The plugins, loaded once for this run. What they print is no part of a report."""
+    with redirect_stdout(sys.stderr):
+        return start()
 
 
 def scan_options(function: Callable[..., None]) -> Callable[..., None]:
     """The options of every scanning command, those that rules declare among them."""
-    for option in reversed([*_common(), *_declared()]):
+    for option in reversed(_common()):
+        function = option(function)
+    taken = {parameter.name for parameter in getattr(function, "__click_params__", ())}
+    for option in _declared(taken):
         function = option(function)
     return function
 
@@ -93,27 +99,28 @@ def _common() -> list[Callable[..., Any]]:
     ]
 
 
-def _declared() -> list[Callable[..., Any]]:
+def _declared(taken: Container[str]) -> Iterator[Callable[..., Any]]:
+    """The options of rules; one whose name a command has taken already cannot be given, and keeps its default."""
     options: dict[str, Option] = {o.name: o for rule in host().rules.values() for o in rule.options}
-    return [
-        click.option(
-            "--" + option.name.replace("_", "-"),
-            option.name,
-            type=option.type,
-            default=option.default,
-            show_default=True,
-            help=option.help,
-        )
-        for option in options.values()
-    ]
+    for option in options.values():
+        if option.name in taken:
+            host().refuse(option.name, "a rule's option has the name of an option of llmscan; it keeps its default")
+        else:
+            yield click.option(
+                "--" + option.name.replace("_", "-"),
+                option.name,
+                type=option.type,
+                default=option.default,
+                show_default=True,
+                help=option.help,
+            )
 
 
 def finish(
     collect: Callable[[], Collection], given: dict[str, Any], probe: Callable[[Scan], Any] | None = None
 ) -> None:
     """Collect, scan, write the reports, and exit with the code that the design gives."""
-    report = make_report(collect, given, probe)
-    emit(report, given)
+    report = emit(make_report(collect, given, probe), given)
     sys.exit(exit_code(report, given))
 
 
@@ -131,8 +138,8 @@ def make_report(
     options = option_defaults(plugins.rules.values())
     options |= {name: given[name] for name in options if given.get(name) is not None}
     secrets = Secrets()
-    collection = collect()
-    report = run(collection, plugins, catalogue, options, probe, secrets.add)
+    with redirect_stdout(sys.stderr):
+        report = run(collect(), plugins, catalogue, options, probe, secrets.add)
     return redact(report, secrets)
 
 
@@ -154,22 +161,67 @@ def _format_of(name: str) -> str:
     raise click.UsageError(f"the suffix of {name!r} stands for no format; there are {suffixes}")
 
 
-def emit(report: Report, given: dict[str, Any]) -> None:
-    """Write every report that was asked for."""
-    plugins = host()
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A report that was asked for: in which format, how, and to which file ("": standard output)."""
+
+    format: str
+    options: RenderOptions
+    file: str = ""
+
+
+def emit(report: Report, given: dict[str, Any]) -> Report:
+    """Write every report that was asked for. A format that fails is a failure in all the others; the report is returned with it."""
+    wanted = list(_wanted(given))
+    texts, report = _render(wanted, report)
+    for output in wanted:
+        text = texts.get(output.file)
+        if text is None:
+            print(f"no report was made as {output.format}: {_why(report, output.format)}", file=sys.stderr)
+        elif output.file:
+            _write(output.file, text)
+        else:
+            _print(text)
+    if not given.get("format_name") and not given.get("quiet"):
+        for output in wanted:
+            if texts.get(output.file) is not None and output.file:
+                print(f"wrote {output.file}", file=sys.stderr)
+    return report
+
+
+def _wanted(given: dict[str, Any]) -> Iterator[Output]:
     verbose = bool(given.get("verbose"))
     for name in given.get("outputs", ()):
-        text = plugins.formats[_format_of(name)].render(report, RenderOptions(verbose=verbose))
-        try:
-            Path(name).write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise click.ClickException(f"cannot write {name}: {error.strerror}") from None
+        yield Output(_format_of(name), RenderOptions(verbose=verbose), name)
     if given.get("format_name"):
-        _print(plugins.formats[given["format_name"]].render(report, RenderOptions(width=_width(), verbose=verbose)))
+        yield Output(given["format_name"], RenderOptions(width=_width(), verbose=verbose))
     elif not given.get("quiet"):
-        _print(plugins.formats["table"].render(report, RenderOptions(_width(), _colour(), verbose)))
-        for name in given.get("outputs", ()):
-            print(f"wrote {name}", file=sys.stderr)
+        yield Output("table", RenderOptions(_width(), _colour(), verbose))
+
+
+def _render(wanted: list[Output], report: Report) -> tuple[dict[str, str | None], Report]:
+    """The texts by file, made again where a format failed, so that each of the others tells it."""
+    plugins = host()
+    before = len(plugins.failures)
+    with redirect_stdout(sys.stderr):
+        texts = {output.file: plugins.render(output.format, report, output.options) for output in wanted}
+        failures = tuple(dict.fromkeys(plugins.failures[before:]))
+        if failures:
+            report = replace(report, failures=(*report.failures, *failures))
+            sound = [output for output in wanted if texts[output.file] is not None]
+            texts |= {output.file: plugins.render(output.format, report, output.options) for output in sound}
+    return texts, report
+
+
+def _why(report: Report, name: str) -> str:
+    return next((f.reason for f in report.failures if f.kind == "format" and f.name == name), "it failed")
+
+
+def _write(name: str, text: str) -> None:
+    try:
+        Path(name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise click.ClickException(f"cannot write {name}: {error.strerror}") from None
 
 
 def _print(text: str) -> None:
