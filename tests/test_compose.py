@@ -156,8 +156,11 @@ def test_a_variable_without_value_is_unknown_and_named(load: Load) -> None:
     assert unknown == {
         "UNSET": (None, "${NOWHERE} has no default, and no .env gives a value"),
         "PARTLY": (None, "${HOST_OF_IT} has no default, and no .env gives a value"),
-        "DEMANDED": (None, "${SECRET_KEY} must be set by whoever starts it, to a value that is not here to see"),
         "ALTERNATIVE": (None, "${NOWHERE} has no default, and no .env gives a value"),
+    }
+    demanded = {name: (one.value, str(one.gap)) for name, one in env.items() if one.origin is Origin.SECRET}
+    assert demanded == {
+        "DEMANDED": (None, "${SECRET_KEY} must be set by whoever starts it, to a value that is not here to see"),
     }
     known = {name: one.value for name, one in env.items() if one.origin is Origin.LITERAL}
     assert known == {"DEFAULT": "v", "NESTED": "deep", "EMPTY": "", "DOLLAR": "$NOT"}

@@ -17,8 +17,25 @@ Lookup = Callable[[str], str | None]
 
 REFERENCE = re.compile(r"\$(?:(?P<escaped>\$)|(?P<named>[A-Za-z_][A-Za-z0-9_]*)|(?P<braced>\{))")
 BRACED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(:?[-?+])?", re.ASCII)
+BRACE = re.compile(r"[{}]")
 MAX_NESTING = 40
 """Defaults within defaults: nobody writes more, and recursion ends somewhere."""
+
+MAX_FILLED = 32_000_000
+"""Characters that the variables of one file may bring in all: doubled and doubled again, a few lines would fill any memory."""
+
+
+def limited(lookup: Lookup) -> Lookup:
+    """`lookup` until it has given MAX_FILLED characters; from then on it knows nothing."""
+    left = MAX_FILLED
+
+    def find(name: str) -> str | None:
+        nonlocal left
+        value = lookup(name)
+        left -= len(value or "")
+        return value if left >= 0 else None
+
+    return find
 
 
 class Interpolated(str):
@@ -128,6 +145,11 @@ def given(value: str, place: Place) -> str:
     return Interpolated.of(value, missing, demanded, True, place)
 
 
+def is_demanded(value: object) -> bool:
+    """True where all that is missing is what `:?` makes whoever starts it set: not known here, and never empty."""
+    return isinstance(value, Interpolated) and bool(value.demanded) and not value.missing
+
+
 def is_supplied(value: object) -> bool:
     """True where a part of `value` came from a `.env` file or an allowed variable."""
     return isinstance(value, Interpolated) and value.supplied
@@ -157,21 +179,21 @@ class _Reading:
 
     def fill(self, text: str, depth: int) -> str:
         out: list[str] = []
-        at = 0
+        at, closings = 0, _closings(text)
         while (found := REFERENCE.search(text, at)) is not None:
             out.append(text[at : found.start()])
-            filled, at = self._reference(text, found, depth)
+            filled, at = self._reference(text, found, closings, depth)
             out.append(filled)
         out.append(text[at:])
         return "".join(out)
 
-    def _reference(self, text: str, found: re.Match[str], depth: int) -> tuple[str, int]:
+    def _reference(self, text: str, found: re.Match[str], closings: dict[int, int], depth: int) -> tuple[str, int]:
         if found["escaped"]:
             return "$", found.end()
         if found["named"]:
             return self._value(found["named"]), found.end()
-        end = _closing(text, found.end() - 1)
-        if end < 0 or depth > MAX_NESTING:
+        end = closings.get(found.end() - 1)
+        if end is None or depth > MAX_NESTING:
             return found[0], found.end()
         return self._braced(text[found.end() : end], depth), end + 1
 
@@ -214,11 +236,15 @@ class _Reading:
         return f"${{{name}}}"
 
 
-def _closing(text: str, start: int) -> int:
-    """The index of the brace that closes the one at `start`, or -1."""
-    depth = 0
-    for found in re.finditer(r"[{}]", text[start:]):
-        depth += 1 if found[0] == "{" else -1
-        if depth == 0:
-            return start + found.start()
-    return -1
+def _closings(text: str) -> dict[int, int]:
+    """For each opening brace of `text` the index of the one that closes it."""
+    found: dict[int, int] = {}
+    if "{" not in text:
+        return found
+    open_ones: list[int] = []
+    for brace in BRACE.finditer(text):
+        if brace[0] == "{":
+            open_ones.append(brace.start())
+        elif open_ones:
+            found[open_ones.pop()] = brace.start()
+    return found
