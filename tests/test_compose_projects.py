@@ -287,6 +287,24 @@ def test_any_reference_and_any_env_file_are_read_without_a_crash(reference: str,
     assert [one.name for stack in found if isinstance(stack, Stack) for one in stack.workloads] == ["app"]
 
 
+@pytest.mark.parametrize(
+    ("value", "env"),
+    [
+        ("${" * 50_000, ""),
+        ("$(" * 50_000, ""),
+        ("${A:-" * 5_000 + "}" * 5_000, ""),
+        ("$V40$V40", "V0=xxxxxxxxxx\n" + "".join(f"V{n}=$V{n - 1}$V{n - 1}\n" for n in range(1, 41))),
+        ("x" * 200_000, "A=" + "y" * 1_000_000 + "\n" + "".join(f"B{n}=$A$A$A\n" for n in range(2_000))),
+    ],
+)
+def test_a_text_that_grows_or_nests_without_end_takes_no_time(value: str, env: str) -> None:
+    """Interpolation and splitting stay linear, and the size of what variables bring is bounded."""
+    began = process_time()
+    found = load({".env": env, "compose.yaml": f"{APP}    command: '{value}'\n    environment: ['A={value}']\n"})
+    assert [one.name for stack in found if isinstance(stack, Stack) for one in stack.workloads] == ["app"]
+    assert process_time() - began < 5
+
+
 def test_two_thousand_services_load_in_seconds() -> None:
     """A generous bound that a quadratic loader would miss by far; the figure itself is measured by the benchmarks."""
     text = "".join(

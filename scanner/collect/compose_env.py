@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from llmscan.collect.compose_interpolation import Lookup, gap_of, given, interpolate, is_known
+from llmscan.collect.compose_interpolation import Lookup, gap_of, given, interpolate, is_known, limited
 from llmscan.model import LooseValue, Origin, Setting
 from llmscan.places import Place
 
@@ -64,10 +64,11 @@ def parse_env(text: str, path: str, lookup: Lookup, *, raw: bool = False) -> tup
         return tuple(_raw_lines(text, path))
     known: dict[str, str] = {}
 
-    def find(name: str) -> str | None:
+    def either(name: str) -> str | None:
         outer = lookup(name)
         return outer if outer is not None else known.get(name)
 
+    find = limited(either)
     entries = []
     for entry in _statements(text.replace("\r\n", "\n"), path):
         value = _filled(entry, find)

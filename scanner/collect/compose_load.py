@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from llmscan.collect.compose_env import EnvEntry, parse_env, variables
 from llmscan.collect.compose_forms import canonical_service, items_of, scalar_text
-from llmscan.collect.compose_interpolation import gap_of, interpolate_tree, is_known
+from llmscan.collect.compose_interpolation import gap_of, interpolate_tree, is_known, limited
 from llmscan.collect.compose_merge import merge_maps, merge_project, without_resets
 from llmscan.collect.compose_sources import Sources, folder_of, is_remote, join, placed_map, shown
 from llmscan.collect.yaml_tree import Unreadable
@@ -130,7 +130,7 @@ class _Loading:
         return tree
 
     def _document(self, document: PlacedMap, scope: _Scope, chain: tuple[str, ...]) -> PlacedMap:
-        filled = interpolate_tree(document, scope.environment.get)
+        filled = interpolate_tree(document, limited(scope.environment.get))
         self._filled[scope.path, id(scope.environment)] = (scope.environment, filled)
         own = {key: value for key, value in filled.items() if key != "include"}
         made = placed_map(own, filled.place, dict(filled.places))
@@ -202,7 +202,7 @@ class _Loading:
         filled = placed_map({}, Place(scope.path, 1, 1, 1))
         for one in parsed if not isinstance(parsed, Unreadable) else ():
             if isinstance(one, PlacedMap):
-                new = interpolate_tree(one, scope.environment.get)
+                new = interpolate_tree(one, limited(scope.environment.get))
                 filled = merge_project(filled, new) if filled else new
         self._filled[scope.path, id(scope.environment)] = (scope.environment, filled)
         return filled

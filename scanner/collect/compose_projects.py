@@ -82,14 +82,23 @@ def _first(folder: str, names: Iterable[str], files: list[str]) -> str | None:
 
 
 def _others(folder: str, rest: list[str], files: list[str], sources: Sources) -> Iterator[Plan]:
-    beside = list(dict.fromkeys((*(join(folder, name) for name in DEFAULTS), *files)))
+    givers = _givers([*(join(folder, name) for name in DEFAULTS), *files], sources) if rest else {}
     for path in rest:
-        lacking = _lacking(path, sources)
-        base = _base_for(path, lacking, beside, sources) if lacking else None
+        base = _base_for(path, _lacking(path, sources), givers)
         if base is not None:
             yield Plan((base, path), folder, overlay=(path,))
         else:
             yield Plan((path,), _directory(path, sources), default=PurePosixPath(path).name in DEFAULTS)
+
+
+def _givers(paths: list[str], sources: Sources) -> dict[Any, dict[str, None]]:
+    """For each service, the files that give it an image, in the order of `paths`."""
+    found: dict[Any, dict[str, None]] = {}
+    for path in paths:
+        for name, service in services_in(path, sources).items():
+            if _is_whole(service):
+                found.setdefault(name, {})[path] = None
+    return found
 
 
 def services_in(path: str, sources: Sources) -> dict[Any, Any]:
@@ -111,17 +120,13 @@ def _lacking(path: str, sources: Sources) -> set[Any]:
     return {name for name, service in services_in(path, sources).items() if not _is_whole(service)}
 
 
-def _base_for(path: str, lacking: set[Any], beside: list[str], sources: Sources) -> str | None:
+def _base_for(path: str, lacking: set[Any], givers: dict[Any, dict[str, None]]) -> str | None:
     """The file that gives `lacking` their images: the folder's default one, else the only one that does."""
-    givers = [other for other in beside if other != path and _gives(other, lacking, sources)]
-    if givers and PurePosixPath(givers[0]).name in DEFAULTS:
-        return givers[0]
-    return givers[0] if len(givers) == 1 else None
-
-
-def _gives(path: str, lacking: set[Any], sources: Sources) -> bool:
-    services = services_in(path, sources)
-    return any(_is_whole(services.get(name)) for name in lacking)
+    found = {other for name in lacking for other in givers.get(name, ()) if other != path}
+    defaults = [name for name in DEFAULTS if join(folder_of(path), name) in found]
+    if defaults:
+        return join(folder_of(path), defaults[0])
+    return next(iter(found)) if len(found) == 1 else None
 
 
 def _directory(path: str, sources: Sources) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
+import re
 from typing import Any
 
 from llmscan.collect.compose_forms import scalar_text
@@ -10,6 +10,25 @@ from llmscan.collect.compose_interpolation import decided, gap_of, piece
 from llmscan.collect.compose_sources import Sources
 from llmscan.model import Word
 from llmscan.places import Place, PlacedMap, place_of
+
+PART = re.compile(
+    r"""
+    (?P<space>[ \t\r\n]+)
+    | \\(?P<escaped>.)
+    | '(?P<single>[^']*)'
+    | "(?P<double>(?:[^"\\]|\\.)*)"
+    | (?P<kept>`[^`]*` | \$\([^)]*\) | \$\{[^}]*\})
+    | (?P<end>[;&|<>])
+    | (?P<plain>.)
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+DIGITS = "0123456789"
+MAX_LENGTH = 20_000
+"""Characters of a command that are cut into words."""
+MAX_AHEAD = 50
+"""Lines of a command in which its next word is looked for."""
 
 
 def words_of(service: PlacedMap, key: str, sources: Sources) -> tuple[Word, ...] | None:
@@ -27,17 +46,30 @@ def words_of(service: PlacedMap, key: str, sources: Sources) -> tuple[Word, ...]
 
 
 def _split(text: str, place: Place, sources: Sources) -> tuple[Word, ...]:
-    try:
-        parts = shlex.split(text)
-    except ValueError:
-        parts = text.split()
     lines = _Lines(place, sources)
     words = []
-    for part in parts:
+    for part in shell_words(text):
         known = piece(part, text)
         at = decided(lines.place_of(part), known)
         words.append(Word(str(known), at, gap_of(known, at)))
     return tuple(words)
+
+
+def shell_words(text: str) -> list[str]:
+    """A command line's words as Compose cuts them: it starts no shell, and takes nothing from the first `;`, `&`, `|`, `<` or `>` on."""
+    words: list[str] = []
+    word: str | None = None
+    for found in PART.finditer(text[:MAX_LENGTH]):
+        kind, value = found.lastgroup, found[found.lastgroup or 0]
+        if kind == "end":
+            word = None if value == ">" and word and word[0] in DIGITS else word  # the number of a file, as in 2>&1
+            break
+        if kind == "space":
+            words += [] if word is None else [word]
+            word = None
+        else:
+            word = (word or "") + (ESCAPED.sub(r"\1", value) if kind == "double" else value)
+    return words if word is None else [*words, word]
 
 
 class _Lines:
@@ -49,7 +81,7 @@ class _Lines:
         self.lines = (sources.text(place.path) or "").splitlines() if several else []
 
     def place_of(self, word: str) -> Place:
-        for line in range(self.at, self._last() + 1):
+        for line in range(self.at, min(self._last(), self.at + MAX_AHEAD) + 1):
             if word in self.lines[line - 1]:
                 self.at = line
                 break
