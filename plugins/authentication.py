@@ -57,11 +57,21 @@ def _doors(container: Container, scan: Scan) -> Iterator[Door]:
     for running in scan.products_of(container):
         if not running.serves:
             continue
-        block = running.product.facts.get("authentication")
-        for role in block if isinstance(block, Mapping) else ("",):
+        for role in _roles(running, container, scan):
             decision = scan.decision("authentication", running, container, role)
             if decision is not None and decision.possible:
                 yield _door(running, role, decision, container, scan)
+
+
+def _roles(running: Running, container: Container, scan: Scan) -> Iterator[str]:
+    """The roles of ports that the catalogue decides separately; of an endpoint known by its address, its own."""
+    block = running.product.facts.get("authentication")
+    if not isinstance(block, Mapping):
+        yield ""
+    elif scan.only_addresses:
+        yield from dict.fromkeys(endpoint.role for endpoint in scan.endpoints_of(container))
+    else:
+        yield from block
 
 
 def _door(running: Running, role: str, decision: Decision, container: Container, scan: Scan) -> Door:
@@ -116,10 +126,10 @@ def _verdict(door: Door, container: Container, scan: Scan) -> Verdict:
         )  # fmt: skip
     found = decision.deciding
     place = found.place if found is not None else None
-    evidence = Evidence.DECLARED if found is not None and found.declared else Evidence.DEFAULT
     return fail(
         f"{door.running.name} {_said(decision)}. {_ways(door)}",
-        fix=fix, place=place, evidence=evidence, setting=setting, product=door.running, reach=door.reach,
+        fix=fix, place=place, evidence=decision.evidence, setting=setting, product=door.running, reach=door.reach,
+        quote=decision.quote,
     )  # fmt: skip
 
 
@@ -167,6 +177,7 @@ def _ways(door: Door) -> str:
     Severity.CRITICAL,
     category=CATEGORY,
     refs=(*REFS, "AML.T0034"),
+    observable=True,
 )
 def open_to_the_internet(container: Container, scan: Scan) -> Iterator[Verdict]:
     """Anyone who finds the address can run the model, read what it serves, and often load, change or delete models.
@@ -176,7 +187,14 @@ def open_to_the_internet(container: Container, scan: Scan) -> Iterator[Verdict]:
     yield from _judge(container, scan, Reach.INTERNET)
 
 
-@rule("AUT002", "Unauthenticated endpoint open to the network of its host", Severity.HIGH, category=CATEGORY, refs=REFS)
+@rule(
+    "AUT002",
+    "Unauthenticated endpoint open to the network of its host",
+    Severity.HIGH,
+    category=CATEGORY,
+    refs=REFS,
+    observable=True,
+)
 def open_to_the_network(container: Container, scan: Scan) -> Iterator[Verdict]:
     """Everyone on the network of the host can use the endpoint as its owner can.
 
@@ -185,7 +203,14 @@ def open_to_the_network(container: Container, scan: Scan) -> Iterator[Verdict]:
     yield from _judge(container, scan, Reach.HOST_NETWORK)
 
 
-@rule("AUT003", "Unauthenticated endpoint open to its cluster", Severity.MEDIUM, category=CATEGORY, refs=REFS)
+@rule(
+    "AUT003",
+    "Unauthenticated endpoint open to its cluster",
+    Severity.MEDIUM,
+    category=CATEGORY,
+    refs=REFS,
+    observable=True,
+)
 def open_to_the_cluster(container: Container, scan: Scan) -> Iterator[Verdict]:
     """Any workload beside it, also a compromised one, can use the endpoint without a credential.
 
@@ -212,7 +237,7 @@ def open_to_admitted_peers(container: Container, scan: Scan) -> Iterator[Verdict
 def _secured(container: Container, scan: Scan) -> Iterator[Door]:
     """Doors that do ask for a credential, and that more can reach than the peers of a policy, who have the credential anyway."""
     for door in doors(container, scan):
-        if door.decision.answer == "required" and door.reach >= Reach.CLUSTER and not door.limited:
+        if door.decision.answer in ("required", "first-visitor") and door.reach >= Reach.CLUSTER and not door.limited:
             yield door
 
 
@@ -222,6 +247,7 @@ def _secured(container: Container, scan: Scan) -> Iterator[Door]:
     Severity.MEDIUM,
     category=WEAK,
     refs=("CWE-306", "API5:2023", "AISVS-1.0:C5"),
+    observable=True,
 )
 def routes_without_the_key(container: Container, scan: Scan) -> Iterator[Verdict]:
     """A key is set, and some routes do not ask for it: whoever knows them gets the same work, or control, without it.
@@ -317,7 +343,14 @@ def _known_value(entry: Mapping[str, Any], reading: Any) -> Found | None:
     return found if known else None
 
 
-@rule("AUT008", "Anyone may register an account", Severity.MEDIUM, category=WEAK, refs=("CWE-287", "AML.T0012"))
+@rule(
+    "AUT008",
+    "Anyone may register an account",
+    Severity.MEDIUM,
+    category=WEAK,
+    refs=("CWE-287", "AML.T0012"),
+    observable=True,
+)
 def open_registration(container: Container, scan: Scan) -> Iterator[Verdict]:
     """A login protects little where every visitor may make an account.
 
@@ -330,14 +363,20 @@ def open_registration(container: Container, scan: Scan) -> Iterator[Verdict]:
                 f"{running.name} {decision.say.rstrip('.') or 'lets every visitor make an account'}.",
                 fix=str(running.product.facts.get("registration_fix", "")),
                 place=found.place if found else None,
-                evidence=Evidence.DECLARED if found and found.declared else Evidence.DEFAULT,
-                setting="registration", product=running,
+                evidence=decision.evidence, setting="registration", product=running, quote=decision.quote,
             )  # fmt: skip
         elif decision.answer == "closed":
             yield passed()
 
 
-@rule("AUT009", "The first visitor becomes administrator", Severity.LOW, category=WEAK, refs=("CWE-1188",))
+@rule(
+    "AUT009",
+    "The first visitor becomes administrator",
+    Severity.LOW,
+    category=WEAK,
+    refs=("CWE-1188",),
+    observable=True,
+)
 def first_visitor(container: Container, scan: Scan) -> Iterator[Verdict]:
     """Until somebody has made the first account, whoever comes first owns the installation.
 
@@ -351,9 +390,27 @@ def first_visitor(container: Container, scan: Scan) -> Iterator[Verdict]:
         elif door.reach >= Reach.HOST_NETWORK:
             yield fail(
                 f"{door.running.name} {_said(door.decision)}. {_ways(door)}",
-                fix=_fix(door.running.product.facts, door.role), evidence=Evidence.DEFAULT, setting="first visitor",
-                product=door.running, reach=door.reach,
+                fix=_fix(door.running.product.facts, door.role), evidence=door.decision.evidence,
+                setting="first visitor", product=door.running, reach=door.reach, quote=door.decision.quote,
             )  # fmt: skip
+
+
+@rule(
+    "AUT011",
+    "Endpoint that was seen to answer its own host without a credential",
+    Severity.LOW,
+    category=CATEGORY,
+    refs=("CWE-306", "AISVS-1.0:C5"),
+    observable=True,
+)
+def open_to_its_host(container: Container, scan: Scan) -> Iterator[Verdict]:
+    """Every user and program on that host, and pages in its browsers, can use it; one forwarded port opens it to others.
+
+    Set the product's key where others than its owner use the host.
+    """
+    for door in doors(container, scan):
+        if door.decision.answer == "open" and door.decision.quote and door.reach is Reach.LOOPBACK:
+            yield _verdict(door, container, scan)
 
 
 def _decided(container: Container, scan: Scan, block: str) -> Iterator[tuple[Running, Decision]]:
@@ -378,4 +435,5 @@ def llmscan_rules() -> list[Rule]:
         default_credential,
         open_registration,
         first_visitor,
+        open_to_its_host,
     ]

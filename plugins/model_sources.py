@@ -37,13 +37,11 @@ TRUSTS = re.compile(
 )
 REVISION = re.compile(r"\brevision[\"']?\s*[=:]\s*[\"']?[0-9a-f]{7,40}", re.IGNORECASE)
 MODEL_KEY = re.compile(
-    r"^\s*(?:-\s*)?[\"']?(?:model_source|model_id|hf_model_id|pretrained_model_name_or_path|MODEL_ID|model)[\"']?\s*[=:]\s*[\"']?([A-Za-z0-9][\w.-]*/[\w.-]+)[\"',]*\s*$",
+    r"^\s*(?:-\s*)?[\"']?(?:model_source|model_id|hf_model_id|pretrained_model_name_or_path|MODEL_ID|model)[\"']?\s*[=:]\s*[\"']?([A-Za-z0-9][\w.-]*/[\w.-]+)[\"',]*\s*(?:#.*)?$",
     re.MULTILINE,
 )
 HUB_URI = re.compile(r"\bhf://([A-Za-z0-9][\w.-]*/[\w.-]+)(?P<revision>[:@][\w.-]+)?")
-PULLS = re.compile(
-    r"\b(?:ollama)\s+(?:pull|run)\s+(?P<model>[^\s;&|\"']+)|\b(?:huggingface-cli|hf)\s+download\s+(?P<repo>[\w.-]+/[\w.-]+)(?P<rest>.*)"
-)
+DOWNLOADS = re.compile(r"\b(?:huggingface-cli|hf)\s+download\s+[\w.-]+/[\w.-]+(?!.*--revision)")
 HTTP_HUB = re.compile(r"^http://(?!localhost|127\.|\[::1\])")
 HUB_VARIABLES = ("HF_ENDPOINT", "HF_HUB_ENDPOINT", "MODELSCOPE_ENDPOINT")
 MAX_TEXT = 200_000
@@ -165,8 +163,8 @@ def unpinned_revision(container: Container, scan: Scan) -> Iterator[Verdict]:
             or not scan.first(container, ("revision", running.id))
         ):
             continue
-        model = reading.setting(entry["model"]) if "model" in entry else None
-        revision = reading.setting(entry["revision"]) if "revision" in entry else None
+        model = _setting(entry, "model", reading)
+        revision = _setting(entry, "revision", reading)
         if model is None or not model.present or model.value is None or not HUB_NAME.match(model.value):
             continue
         pinned = revision is not None and (
@@ -182,12 +180,20 @@ def unpinned_revision(container: Container, scan: Scan) -> Iterator[Verdict]:
             )  # fmt: skip
 
 
+def _setting(entry: Mapping[str, Any], what: str, reading: Reading) -> Found | None:
+    """The setting that an entry names for its model or revision; by default the one that is called so."""
+    name = entry.get(what, what)
+    return reading.setting(name) if name in reading.running.product.facts.get("settings", {}) else None
+
+
 def _hub_arguments(container: Container, scan: Scan) -> Iterator[Verdict]:
     """Models fetched by a command or a `hf://` argument."""
+    fetches = [
+        re.compile(p) for running in scan.products_of(container) for p in running.product.facts.get("fetches", ())
+    ]
     for line in scan.command_lines(container):
         text = line_text(line)
-        match = PULLS.search(text)
-        if match and not (match["rest"] and "--revision" in match["rest"]) and "@sha256" not in text:
+        if (DOWNLOADS.search(text) or any(pattern.search(text) for pattern in fetches)) and "@sha256" not in text:
             yield fail(
                 "A command fetches a model by a name that moves.",
                 place=line[-1].place,

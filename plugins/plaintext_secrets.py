@@ -50,7 +50,7 @@ OWN_PLACEHOLDER = re.compile(r"^<.*>$|\{\{|\$\{|^%.*%$|^@.*@$", re.IGNORECASE)
 """Placeholders that something fills in before the service starts, even for its own secret."""
 NO_KEY = re.compile(
     r"^(?:none|null|nil|empty|na|n/?a|no|nokey|no[-_ ]?key.*|not[-_ ]?(?:needed|required|used|applicable|set).*|sk-(?:no|none|dummy|fake|xxx|not|empty|1234|111+|000+).*"
-    r"|fake.*|dummy.*|test.*|ollama|vllm|lm-?studio|local(?:ai)?|key|anything|abc.*|foo|bar|x+|0+|1+|unused|ignored?|sk-?|token-abc123|random|whatever)$",
+    r"|fake.*|dummy.*|test.*|local|key|anything|abc.*|foo|bar|x+|0+|1+|unused|ignored?|sk-?|token-abc123|random|whatever)$",
     re.IGNORECASE,
 )
 """Keys that clients of keyless servers are given because their library wants one."""
@@ -117,6 +117,11 @@ def _own(container: Container, scan: Scan, name: str) -> bool | None:
     return None
 
 
+def _names_a_product(value: str | None, scan: Scan) -> bool:
+    """A product's own name as its key: what clients of keyless servers are given."""
+    return (value or "").strip().lower() in scan.catalogue.products
+
+
 def _settings(container: Container, scan: Scan) -> Iterator[Setting]:
     yield from container.env.values()
     for line in scan.command_lines(container):
@@ -143,7 +148,7 @@ def literal_secret(container: Container, scan: Scan) -> Iterator[Verdict]:
         if setting.origin not in (Origin.LITERAL, Origin.CONFIG) or (setting.place or setting.name) in told:
             continue
         own = True if setting.name.startswith("--") else _own(container, scan, setting.name)
-        if is_secret(setting.name, setting.value, own=own):
+        if not _names_a_product(setting.value, scan) and is_secret(setting.name, setting.value, own=own):
             told.add(setting.place or setting.name)
             yield fail(f"{setting.name} holds a secret in plain text.", place=setting.place, setting=setting.name)
 

@@ -173,7 +173,13 @@ def _image(node: Any, where: str) -> Iterable[str]:
     if isinstance(node, str):
         yield from _pattern(node, where)
     else:
-        fields = {"pattern": _pattern, "version": _image_version, "identifies": _one_of({"weak"}), "tags": _pattern, "source": _text}
+        fields = {
+            "pattern": _pattern,
+            "version": _image_version,
+            "identifies": _one_of({"weak"}),
+            "tags": _pattern,
+            "source": _text,
+        }
         yield from _record(fields, ["pattern"])(node, where)
 
 

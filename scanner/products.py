@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from importlib.resources import files
@@ -13,6 +14,7 @@ import yaml
 from packaging.version import InvalidVersion, Version
 
 from llmscan.commandline import Line, line_text
+from llmscan.config_files import walk
 from llmscan.findings import ProductNote
 from llmscan.model import Container, Image, Workload, parse_image
 
@@ -40,6 +42,22 @@ class ImagePattern:
 
     pattern: re.Pattern[str]
     version: re.Pattern[str] | None
+    weak: bool = False
+    tags: re.Pattern[str] | None = None
+    """Only images with such a tag hold it."""
+
+    def matches(self, image: Image) -> bool:
+        """Whether an image is one of these."""
+        return self.pattern.search(image.name) is not None and (
+            self.tags is None or self.tags.search(image.tag or "") is not None
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CommandPattern:
+    """A regular expression on a command line; a weak one needs a second piece of evidence."""
+
+    pattern: re.Pattern[str]
     weak: bool = False
 
 
@@ -78,10 +96,19 @@ class Product:
         return tuple(_image_pattern(entry, default) for entry in self.identify.get("images", ()))
 
     @cached_property
-    def commands(self) -> tuple[re.Pattern[str], ...]:
+    def commands(self) -> tuple[CommandPattern, ...]:
         """How its command lines are told."""
-        entries = self.identify.get("commands", ())
-        return tuple(re.compile(entry if isinstance(entry, str) else entry["pattern"]) for entry in entries)
+        return tuple(_command_pattern(entry) for entry in self.identify.get("commands", ()))
+
+    @cached_property
+    def variables(self) -> frozenset[str]:
+        """Environment variables that only it reads."""
+        return frozenset(self.identify.get("env", ()))
+
+    @cached_property
+    def unless(self) -> frozenset[str]:
+        """Products whose image wins over what a command line or a variable says of this one."""
+        return frozenset(self.identify.get("unless", ()))
 
     @cached_property
     def clients(self) -> tuple[re.Pattern[str], ...]:
@@ -107,7 +134,14 @@ def _image_pattern(entry: Any, default: str) -> ImagePattern:
         re.compile(entry["pattern"]),
         None if version == "none" else re.compile(version),
         entry.get("identifies") == "weak",
+        re.compile(entry["tags"]) if "tags" in entry else None,
     )
+
+
+def _command_pattern(entry: Any) -> CommandPattern:
+    if isinstance(entry, str):
+        return CommandPattern(re.compile(entry))
+    return CommandPattern(re.compile(entry["pattern"]), entry.get("identifies") == "weak")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +152,10 @@ class Running:
     version: Version | None = None
     because: str = ""
     unknown_because: str = ""
+    by_image: bool = False
+    """Its image was recognised, so what that image brings holds."""
+    weak: bool = False
+    """Believed on one weak piece of evidence, which does not suffice alone."""
     serves: bool = True
     """False where the container only uses the product's image or program, for a client, a job or a wait."""
 
@@ -143,30 +181,48 @@ class Catalogue:
         self.products = {product.id: product for product in products}
         self.assumed = dict(assumed or {})
         self._by_image: dict[tuple[str, str | None, str | None], tuple[Running, ...]] = {}
-        self._by_command: dict[str, tuple[Product, ...]] = {}
+        self._by_command: dict[str, tuple[tuple[Product, bool], ...]] = {}
 
     def identify(self, container: Container, workload: Workload, lines: tuple[Line, ...]) -> tuple[Running, ...]:
-        """The products that a container runs, from image, command lines and the kind of its owner; never from given names."""
-        found: dict[str, Running] = {}
+        """The products that a container runs, from image, command lines, variables and its owner's kind; never from given names."""
         texts = [line_text(line) for line in lines]
-        started = {product.id for text in texts for product in self._from_command(text)}
-        for running in self._from_image(container.image):
-            busy = (
-                container.command is not None
-                and running.id not in started
-                and bool(lines)
-                and all(map(_only_uses, lines))
-            )
+        found = {running.id: _used(running, container, lines) for running in self._from_image(container.image)}
+        started = list(self._from_commands(texts))
+        for running in (*started, *self._from_variables(container), *self._from_kind(container, workload)):
+            known = found.get(running.id)
+            found[running.id] = running if known is None else _joined(known, running)
+        for id, running in list(found.items()):
             client = any(pattern.search(text) for text in texts for pattern in running.product.clients)
-            serves = running.id in started or not (busy or client)
-            found[running.id] = running if serves else replace(running, serves=False)
-        for product_id in started:
-            product = self.products[product_id]
-            found.setdefault(product.id, self._seen(product, "its command line starts it"))
+            serves = any(one.id == id for one in started) or (running.serves and not client)
+            found[id] = self._dated(replace(running, serves=serves), workload)
+        strong = [running for running in found.values() if not running.weak or _on_its_port(running, container)]
+        images = {running.id for running in strong if running.by_image}
+        return tuple(r for r in strong if r.by_image or not (r.product.unless & images))
+
+    def _from_commands(self, texts: Sequence[str]) -> Iterable[Running]:
+        for text in texts:
+            for product, weak in self._from_command(text):
+                yield self._seen(product, "its command line starts it", weak=weak)
+
+    def _from_variables(self, container: Container) -> Iterable[Running]:
+        for name in container.env:
+            for product in self._variables.get(name, ()):
+                yield self._seen(product, f"variable {name}")
+
+    def _from_kind(self, container: Container, workload: Workload) -> Iterable[Running]:
         if workload.kind in self._kinds and _is_operators(container, workload):
             for product in self._kinds[workload.kind]:
-                found.setdefault(product.id, self._seen(product, f"a {workload.kind} runs it"))
-        return tuple(found.values())
+                yield self._seen(product, f"a {workload.kind} runs it")
+
+    def _dated(self, running: Running, workload: Workload) -> Running:
+        """With the version that the custom resource names, where the image tells none."""
+        if running.version is not None or workload.resource is None:
+            return running
+        for path in running.product.identify.get("version_fields", ()):
+            for value, _ in walk(workload.resource, path.split(".")):
+                with suppress(InvalidVersion):
+                    return replace(running, version=Version(str(value)), unknown_because="")
+        return running
 
     def of_image(self, reference: str) -> tuple[Running, ...]:
         """The products that an image is known to hold, whatever a container does with it."""
@@ -180,10 +236,18 @@ class Catalogue:
                 result.setdefault(kind, []).append(product)
         return result
 
-    def _seen(self, product: Product, because: str) -> Running:
+    @cached_property
+    def _variables(self) -> Mapping[str, list[Product]]:
+        result: dict[str, list[Product]] = {}
+        for product in self.products.values():
+            for name in product.variables:
+                result.setdefault(name, []).append(product)
+        return result
+
+    def _seen(self, product: Product, because: str, *, weak: bool = False) -> Running:
         version = self.assumed.get(product.id)
         why = "" if version else "the image does not tell it"
-        return Running(product, version, because, why)
+        return Running(product, version, because, why, weak=weak)
 
     def _from_image(self, image: Image | None) -> tuple[Running, ...]:
         if image is None:
@@ -201,9 +265,9 @@ class Catalogue:
     def _match(self, image: Image) -> Iterable[Running]:
         for product in self.products.values():
             for entry in product.images:
-                if entry.pattern.search(image.name):
+                if entry.matches(image):
                     version, why = self._version(product, entry, image)
-                    yield Running(product, version, f"image '{image.name}'", why)
+                    yield Running(product, version, f"image '{image.name}'", why, by_image=True, weak=entry.weak)
                     break
 
     def _version(self, product: Product, entry: ImagePattern, image: Image) -> tuple[Version | None, str]:
@@ -221,12 +285,35 @@ class Catalogue:
         except InvalidVersion:
             return None, f"the tag '{image.tag}' is no version"
 
-    def _from_command(self, text: str) -> tuple[Product, ...]:
+    def _from_command(self, text: str) -> tuple[tuple[Product, bool], ...]:
+        """The products that a command line starts, each with whether that is weak evidence."""
         if text not in self._by_command:
-            self._by_command[text] = tuple(
-                product for product in self.products.values() if any(p.search(text) for p in product.commands)
-            )
+            found = []
+            for product in self.products.values():
+                matching = [entry.weak for entry in product.commands if entry.pattern.search(text)]
+                if matching:
+                    found.append((product, all(matching)))
+            self._by_command[text] = tuple(found)
         return self._by_command[text]
+
+
+def _used(running: Running, container: Container, lines: tuple[Line, ...]) -> Running:
+    """A product whose image is recognised, and whether the container starts it or only uses what the image holds."""
+    busy = container.command is not None and bool(lines) and all(map(_only_uses, lines))
+    return replace(running, serves=False) if busy else running
+
+
+def _joined(known: Running, other: Running) -> Running:
+    """Two pieces of evidence for one product; the image's, which comes first, tells the version."""
+    return replace(known, weak=False)
+
+
+def _on_its_port(running: Running, container: Container) -> bool:
+    """Whether a container declares or publishes the port that its product listens on: a second piece of evidence."""
+    numbers = {port.number for port in container.ports} | {
+        published.container_port for published in container.published
+    }
+    return any(entry.get("port", "") in map(str, numbers) for entry in running.product.facts.get("ports", ()))
 
 
 def _is_operators(container: Container, workload: Workload) -> bool:

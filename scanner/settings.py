@@ -107,7 +107,7 @@ class Reading:
         setting = self.container.env.get(name)
         if setting is None:
             default = self.running.product.facts.get("image", {}).get("env", {}).get(name)
-            if default is not None:
+            if default is not None and self.running.by_image:
                 return Found(True, str(default), name, origin=Origin.IMAGE)
             return Found(None, name=name, gap=gap) if (gap := self.gap("environment", "secret")) else ABSENT
         value, origin, gap = setting.value, setting.origin, setting.gap
@@ -133,6 +133,8 @@ class Reading:
     def _from_config(self, source: Mapping[str, Any]) -> Found:
         key = source["config"]
         for file in self.container.files:
+            if "files" in source and not re.search(source["files"], file.path):
+                continue
             for value, place in config_files.lookup(file, key):
                 if value.startswith("os.environ/"):
                     return _named(self._from_env(value.removeprefix("os.environ/")), key, place)
