@@ -181,7 +181,7 @@ def emit(report: Report, given: dict[str, Any]) -> Report:
         elif output.file:
             _write(output.file, text)
         else:
-            _print(text)
+            write(text)
     if not given.get("format_name") and not given.get("quiet"):
         for output in wanted:
             if texts.get(output.file) is not None and output.file:
@@ -194,9 +194,9 @@ def _wanted(given: dict[str, Any]) -> Iterator[Output]:
     for name in given.get("outputs", ()):
         yield Output(_format_of(name), RenderOptions(verbose=verbose), name)
     if given.get("format_name"):
-        yield Output(given["format_name"], RenderOptions(width=_width(), verbose=verbose))
+        yield Output(given["format_name"], RenderOptions(width=terminal_width(), verbose=verbose))
     elif not given.get("quiet"):
-        yield Output("table", RenderOptions(_width(), _colour(), verbose))
+        yield Output("table", RenderOptions(terminal_width(), terminal_colour(), verbose))
 
 
 def _render(wanted: list[Output], report: Report) -> tuple[dict[str, str | None], Report]:
@@ -224,7 +224,8 @@ def _write(name: str, text: str) -> None:
         raise click.ClickException(f"cannot write {name}: {error.strerror}") from None
 
 
-def _print(text: str) -> None:
+def write(text: str) -> None:
+    """Write a whole text to standard output; a reader that has gone away, as `head` does, is no error."""
     try:
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
         sys.stdout.flush()
@@ -232,11 +233,13 @@ def _print(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _width() -> int:
+def terminal_width() -> int:
+    """The columns of the terminal, or 100 where there is none."""
     return min(shutil.get_terminal_size((100, 24)).columns, 160)
 
 
-def _colour() -> bool:
+def terminal_colour() -> bool:
+    """Whether standard output shows colour."""
     return sys.stdout.isatty() and "NO_COLOR" not in os.environ
 
 
