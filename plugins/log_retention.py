@@ -12,6 +12,7 @@ from llmscan import (
     Found,
     Gap,
     Option,
+    Resource,
     Rule,
     Running,
     Scan,
@@ -24,6 +25,7 @@ from llmscan import (
     rule,
     unknown,
 )
+from llmscan.decisions import holds
 
 CATEGORY = "no-log-retention"
 REFS = ("CWE-778", "AISVS-1.0:C12", "EU-AI-Act-2024/1689:19(1)", "EU-AI-Act-2024/1689:26(6)")
@@ -35,6 +37,12 @@ REMOTE_DRIVERS = frozenset(
     {"syslog", "gelf", "fluentd", "awslogs", "splunk", "gcplogs", "etwlogs", "journald", "loki", "logentries"}
 )
 DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w|M|y)?")
+LIFECYCLE = re.compile(r"[\"']?(?:phases|ism_template|default_state)[\"']?\s*:")
+LIFECYCLE_DELETES = re.compile(
+    r"[\"']?delete[\"']?\s*:\s*\{?\s*[\"']?min_age[\"']?\s*:\s*[\"']?(?P<age>\d+[dhm])"
+    r"|[\"']?min_index_age[\"']?\s*:\s*[\"']?(?P<ism>\d+[dhm])"
+)
+"""The delete phase of an Elasticsearch ILM policy, or the condition of an OpenSearch ISM transition."""
 IN_DAYS: Mapping[str, float] = {
     "ms": 1 / 86_400_000,
     "s": 1 / 86_400,
@@ -168,6 +176,8 @@ def _retention(
     reading = scan.reading(running, container)
     unseen: Found | None = None
     for entry in facts.get("settings", ()):
+        if holds({"when": entry.get("when", {})}, reading).truth is False:
+            continue
         setting = reading.setting(entry["setting"])
         if setting.present and setting.value is not None:
             return setting, _days(setting.value, entry.get("unit", "go-duration"))
@@ -191,6 +201,25 @@ def _days(text: str, unit: str) -> float | None:
     for number, suffix in DURATION.findall(text):
         total += float(number) * IN_DAYS[suffix or default]
     return total or None
+
+
+@rule("LOG006", "A lifecycle policy deletes logs early", Severity.MEDIUM, category=CATEGORY, refs=REFS)
+def lifecycle_too_short(stack: Stack, scan: Scan) -> Iterator[Verdict]:
+    """The index lifecycle that the deployment brings along deletes logs before the days that they must be kept.
+
+    Raise the age of the policy's delete phase, or lower `--log-retention-days` where less is right for you.
+    """
+    wanted = int(scan.options.log_retention_days)
+    for config in stack.configs:
+        for setting in config.entries.values():
+            text = setting.value or ""
+            match = LIFECYCLE_DELETES.search(text) if LIFECYCLE.search(text) else None
+            days = _days(match["age"] or match["ism"], "days") if match else None
+            if days is not None and days < wanted:
+                yield fail(
+                    f"{setting.name} deletes indices after {days:g} days, and {wanted} are asked for.",
+                    place=setting.place, setting=f"lifecycle {setting.name}", resource=Resource("ConfigMap", config.name, config.namespace),
+                )  # fmt: skip
 
 
 @rule("LOG005", "Requests are not logged", Severity.LOW, category=CATEGORY, refs=REFS)
@@ -219,4 +248,4 @@ def requests_not_logged(container: Container, scan: Scan) -> Iterator[Verdict]:
 @hookimpl
 def llmscan_rules() -> list[Rule]:
     """The rules of this family."""
-    return [logs_off, logs_unbounded, no_collector, kept_too_short, requests_not_logged]
+    return [logs_off, logs_unbounded, no_collector, kept_too_short, requests_not_logged, lifecycle_too_short]

@@ -23,6 +23,7 @@ from llmscan import (
     rule,
     unknown,
 )
+from llmscan.commandline import SHELLS
 from llmscan.decisions import holds
 
 CATEGORY = "runs-as-root"
@@ -144,7 +145,14 @@ def _by_entries(entries: Any, running: Running, image: Image, container: Contain
     root = entry.get("uid") == "0"
     who = entry.get("name") or entry.get("uid")
     because = f"nothing sets a user, and image '{image.name}' runs as {'root' if root else f'user {who}'}"
-    return User(root, because, drops_to=str(entry.get("drops_to", "")), running=running)
+    drops_to = str(entry.get("drops_to", "")) if _own_entrypoint(container) else ""
+    return User(root, because, drops_to=drops_to, running=running)
+
+
+def _own_entrypoint(container: Container) -> bool:
+    """Whether the image's entrypoint runs, and is not just handed a shell."""
+    first = container.args[0].text if container.args else ""
+    return container.command is None and first.rpartition("/")[2] not in SHELLS
 
 
 @rule("ROO001", "Container is set to run as root", Severity.HIGH, category=CATEGORY, refs=("PSS-1.37:runAsUser", *REFS))
