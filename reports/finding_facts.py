@@ -18,7 +18,8 @@ def where(finding: Finding) -> str:
     named = f"container {container}" if container and container != finding.resource.name else ""
     deciding = line_of(finding.place.decided_by) if finding.place else ""
     decided = f"decided by {deciding}" if deciding else ""
-    return ", ".join(part for part in (line_of(finding.place), decided, named) if part)
+    rendered = f"rendered by {finding.rendered_by}" if finding.rendered_by else ""
+    return ", ".join(part for part in (line_of(finding.place), rendered, decided, named) if part)
 
 
 def reach(finding: Finding) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from llmscan.findings import Failure, Finding, InventoryItem, ProductNote, Related, Report, Waived
+from llmscan.findings import Failure, Finding, InventoryItem, ObservedNote, ProductNote, Related, Report, Waived
 from llmscan.formats import Format, RenderOptions
 from llmscan.hookspecs import hookimpl
 from llmscan.model import Gap
@@ -62,6 +62,7 @@ def finding_document(finding: Finding) -> dict[str, Any]:
         "quote": finding.quote,
         "missing": [_gap(gap) for gap in finding.missing],
         "live": finding.live,
+        "rendered_by": finding.rendered_by,
     }
     return {
         "rule": finding.rule,
@@ -149,6 +150,8 @@ def _coverage(report: Report) -> dict[str, Any]:
 
 
 def _item(item: InventoryItem) -> dict[str, Any]:
+    """One container; `observed` is there where a probe asked it."""
+    observed = {"observed": [_observed(note) for note in item.observed]} if item.observed else {}
     return {
         "resource": _resource(item),
         "image": item.image,
@@ -156,6 +159,18 @@ def _item(item: InventoryItem) -> dict[str, Any]:
         "endpoints": list(item.endpoints),
         "location": _location(item.place),
         "unit": item.unit,
+    } | observed
+
+
+def _observed(note: ObservedNote) -> dict[str, str]:
+    return {
+        "url": note.url,
+        "outcome": note.outcome,
+        "product": note.product,
+        "version": note.version,
+        "authentication": note.authentication,
+        "cors": note.cors,
+        "because": note.because,
     }
 
 

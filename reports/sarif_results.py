@@ -91,6 +91,7 @@ def _properties(finding: Finding) -> dict[str, Any]:
         "reach": _reach(finding),
         "product": printable(f"{product.name} {product.version}") if product else "",
         "unit": printable(finding.unit),
+        "renderedBy": finding.rendered_by,
         "quote": "\n".join(printable_lines(finding.quote)),
         "live": finding.live,
     }
