@@ -161,7 +161,7 @@ def all_at_once(tmp_path_factory: pytest.TempPathFactory) -> Run:
     install(folder / "site", "healthy", HEALTHY)
     for number, bad in enumerate(NUMBERED.values(), 1):
         install(folder / "site", f"bad_{number}", bad.source, entry=f"bad-{number}")
-    return scanned(folder, "--fail-on", "never")
+    return scanned(folder, "--fail-on", "never", "--verbose")
 
 
 def assert_told(run: Run, name: str, said: str) -> None:
@@ -349,6 +349,6 @@ def test_what_the_package_exports() -> None:
     assert set(public.__all__) <= set(dir(public))
     assert " ".join(public.__all__) == (
         "Container Decision Endpoint Evidence FileCollector Format Found Gap Image Option Origin Place Reach Reading Related RenderOptions "
-        "Report Resource Rule Running Scan Setting Severity Stack Status Value Verdict Volume Way Workload decide fail hookimpl parse_image passed "
+        "Report Resource Rule Running Scan Setting Severity Stack Status Value Verdict Volume Way Workload decide fail hookimpl passed "
         "rule unknown"
     )
