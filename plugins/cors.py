@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from llmscan import (
     Container,
     Decision,
-    Evidence,
     Rule,
     Running,
     Scan,
@@ -73,9 +72,10 @@ def _fail(running: Running, decision: Decision) -> Verdict:
         f"{running.name} {said}.",
         fix=_fix(running),
         place=place,
-        evidence=Evidence.DECLARED if found is not None and found.declared else Evidence.DEFAULT,
+        evidence=decision.evidence,
         setting="cors",
         product=running,
+        quote=decision.quote,
     )
 
 
@@ -83,7 +83,14 @@ def _fix(running: Running) -> str:
     return str(running.product.facts.get("cors_fix", ""))
 
 
-@rule("COR001", "Any web page may call it", Severity.MEDIUM, category=CATEGORY, refs=REFS)
+@rule(
+    "COR001",
+    "Any web page may call it",
+    Severity.MEDIUM,
+    category=CATEGORY,
+    refs=REFS,
+    observable=True,
+)
 def any_origin(container: Container, scan: Scan) -> Iterator[Verdict]:
     """A page that somebody inside your network visits can call this API from their browser, and read the answers.
 
@@ -92,7 +99,14 @@ def any_origin(container: Container, scan: Scan) -> Iterator[Verdict]:
     yield from _judge(container, scan, "COR001")
 
 
-@rule("COR002", "Any web page may call it with the visitor's credentials", Severity.HIGH, category=CATEGORY, refs=REFS)
+@rule(
+    "COR002",
+    "Any web page may call it with the visitor's credentials",
+    Severity.HIGH,
+    category=CATEGORY,
+    refs=REFS,
+    observable=True,
+)
 def any_origin_with_credentials(container: Container, scan: Scan) -> Iterator[Verdict]:
     """A page that a signed-in user visits can act here as that user: cookies are sent along, and the answers can be read.
 
@@ -101,7 +115,14 @@ def any_origin_with_credentials(container: Container, scan: Scan) -> Iterator[Ve
     yield from _judge(container, scan, "COR002")
 
 
-@rule("COR003", "The null origin may call it", Severity.MEDIUM, category=CATEGORY, refs=REFS)
+@rule(
+    "COR003",
+    "The null origin may call it",
+    Severity.MEDIUM,
+    category=CATEGORY,
+    refs=REFS,
+    observable=True,
+)
 def null_origin(container: Container, scan: Scan) -> Iterator[Verdict]:
     """A sandboxed frame on any page has the origin `null`, so allowing it allows everybody.
 

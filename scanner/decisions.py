@@ -13,6 +13,7 @@ from typing import Any
 
 from packaging.version import Version
 
+from llmscan.findings import Evidence
 from llmscan.model import Gap, Origin
 from llmscan.settings import Found, Reading
 
@@ -45,6 +46,15 @@ class Decision:
     possible: tuple[Possible, ...] = ()
     missing: tuple[Gap, ...] = ()
     answers: frozenset[str] = field(default=frozenset())
+    quote: str = ""
+    """What a probe saw, where that decided or confirmed it."""
+
+    @property
+    def evidence(self) -> Evidence:
+        """How the answer is known."""
+        if self.quote:
+            return Evidence.OBSERVED
+        return Evidence.DECLARED if self.deciding is not None and self.deciding.declared else Evidence.DEFAULT
 
     @property
     def answer(self) -> str | None:

@@ -142,6 +142,23 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class ObservedNote:
+    """What a probe saw of one endpoint, in words.
+
+    authentication: `open`, `closed`, `first-visitor`, `application` or `unknown`. cors: as in the catalogue, or `unknown`. because: what was
+    recognised, or why nothing was.
+    """
+
+    url: str
+    outcome: str
+    product: str = ""
+    version: str = ""
+    authentication: str = "unknown"
+    cors: str = "unknown"
+    because: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class InventoryItem:
     """One container that was looked at: where it is, what it runs, and from where its endpoints can be reached."""
 
@@ -151,6 +168,7 @@ class InventoryItem:
     endpoints: tuple[str, ...] = ()
     place: Place | None = None
     unit: str = ""
+    observed: tuple[ObservedNote, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,8 @@ class Rule:
     why: str
     fix: str
     call: Callable[[Any, Any], Iterable[Verdict]]
+    observable: bool = False
+    """Judges what answers show, so that it also holds where nothing but an endpoint's address is known."""
 
     def note(self) -> RuleNote:
         """What a report says of it."""
@@ -55,12 +57,20 @@ class Rule:
 
 
 def rule(
-    id: str, title: str, severity: Severity, *, category: str, refs: Iterable[str] = (), options: Iterable[Option] = ()
+    id: str,
+    title: str,
+    severity: Severity,
+    *,
+    category: str,
+    refs: Iterable[str] = (),
+    options: Iterable[Option] = (),
+    observable: bool = False,
 ) -> Callable[[Callable[[Any, Any], Iterable[Verdict]]], Rule]:
     """Make a rule of a function `(object, scan) -> Iterable[Verdict]`.
 
     The annotation of the first argument says on what it is called: `Container`, `Workload`, `Endpoint` or `Stack`. The docstring's first
-    paragraph says why it matters, the second how to mend it. A rule that yields nothing did not apply.
+    paragraph says why it matters, the second how to mend it. A rule that yields nothing did not apply. `observable` rules are also called on
+    endpoints of which nothing but their answers is known; they must rest on `scan.decision` alone.
 
     Raises `BadRule` where id, category, docstring or annotation do not fit.
     """
@@ -70,12 +80,23 @@ def rule(
             raise BadRule(f"{id}: a rule id is two to eight capital letters and three digits")
         if not CATEGORY.match(category):
             raise BadRule(f"{id}: the category {category!r} is not a slug such as exposed-port")
-        paragraphs = [" ".join(part.split()) for part in re.split(r"\n\s*\n", inspect.getdoc(function) or "")]
+        parts = re.split(r"\n\s*\n", inspect.getdoc(function) or "")
+        paragraphs = [" ".join(part.split()) for part in parts if part.strip()]
         if len(paragraphs) < 2:
             raise BadRule(f"{id}: its docstring needs two paragraphs, why it matters and how to mend it")
         target = _target(id, function)
         return Rule(
-            id, title, severity, category, tuple(refs), tuple(options), target, paragraphs[0], paragraphs[1], function
+            id,
+            title,
+            severity,
+            category,
+            tuple(refs),
+            tuple(options),
+            target,
+            paragraphs[0],
+            paragraphs[1],
+            function,
+            observable,
         )
 
     return make

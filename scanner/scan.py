@@ -26,6 +26,8 @@ from llmscan.findings import (
 from llmscan.host import Host
 from llmscan.model import Container, Gap, Reach, Stack, Workload
 from llmscan.places import Place
+from llmscan.probe.observation import NOT_PROBED, Observations
+from llmscan.probe.overlay import addressed, products_seen, seen_of, settled, unread_settings
 from llmscan.products import Catalogue, Running
 from llmscan.reach import Endpoint, KnownPort, Links
 from llmscan.rules import Rule
@@ -106,15 +108,29 @@ class Scan:
             self._products[id(container)] = found
         return found
 
+    @property
+    def only_addresses(self) -> bool:
+        """Whether nothing is known but addresses and what answered there."""
+        return self.stack.source == "endpoints"
+
     def reading(self, running: Running, container: Container) -> Reading:
         """The settings of a product as the container has them."""
-        return self.memo(
-            ("reading", running.id, id(container)), lambda: Reading(running, container, self.workload_of(container), self.command_lines(container))
-        )
+        return self.memo(("reading", running.id, id(container)), lambda: self._reading(running, container))
+
+    def _reading(self, running: Running, container: Container) -> Reading:
+        workload = self.workload_of(container)
+        if self.only_addresses:
+            unread = replace(container, gaps=unread_settings())
+            return Reading(running, unread, workload, ())
+        return Reading(running, container, workload, self.command_lines(container))
 
     def endpoints_of(self, container: Container) -> tuple[Endpoint, ...]:
         """The endpoints of a container, with every way that leads to them."""
         found = self._endpoints.get(id(container))
+        if found is None and self.only_addresses:
+            workload, seen = self.workload_of(container), self.observed.of(container)
+            found = tuple(addressed(workload, container, one, self.catalogue.products) for one in seen if one.answered)
+            self._endpoints[id(container)] = found
         if found is None:
             known = [port for running in self.products_of(container) for port in self._known_ports(running, container)]
             found = tuple(self.links.endpoints(self.workload_of(container), container, known))
@@ -130,14 +146,19 @@ class Scan:
                 yield KnownPort(port, entry.get("protocol", "tcp"), entry.get("role", ""), running.id, loopback)
 
     def decision(self, block: str, running: Running, container: Container, role: str = "") -> Decision | None:
-        """The outcome of a product's decision block, or None where the catalogue has none."""
+        """The outcome of a product's decision block, as probes saw it or else by settings and defaults; None where nothing is known."""
+        return self.memo(("decision", block, role, running.id, id(container)), lambda: self._decision(block, running, container, role))
+
+    def _decision(self, block: str, running: Running, container: Container, role: str) -> Decision | None:
         clauses = running.product.facts.get(block)
         if isinstance(clauses, Mapping):
             clauses = clauses.get(role)
-        if not clauses:
-            return None
-        key = (block, role, running.id, id(container))
-        return self.memo(key, lambda: decide(clauses, self.reading(running, container)))
+        decided = decide(clauses, self.reading(running, container)) if clauses and not self.only_addresses else None
+        if not self.observed.seen:
+            return decided
+        ports = {endpoint.port for endpoint in self.endpoints_of(container) if not role or endpoint.role == role}
+        seen = [one for one in self.observed.of(container) if one.port in ports]
+        return settled(block, decided, seen_of(seen, block, running.id))
 
     def unseen(self, *resources: str) -> tuple[Gap, ...]:
         """The lists of these types that the API did not give, so that what a verdict misses in them may be there all the same.
@@ -189,10 +210,12 @@ def run(
     findings: list[Finding] = []
     passed: dict[str, int] = {}
     inventory: list[InventoryItem] = []
+    gaps: list[Gap] = []
     for stack in collection.stacks:
         scan = Scan(stack, catalogue, options)
         if probe is not None:
-            scan.observed = probe(scan)
+            scan.observe(probe(scan))
+            gaps += scan.observed.gaps
         learn(scan)
         findings += judge(scan, host, passed, collection.origin)
         inventory += inventory_of(scan)
@@ -202,7 +225,7 @@ def run(
         findings=tuple(sorted(merge(findings), key=order)),
         passed=dict(sorted(passed.items())),
         failures=(*collection.failures, *host.told()),
-        coverage=coverage_of(collection),
+        coverage=coverage_of(collection, gaps),
         inventory=tuple(inventory),
         rules=tuple(rule.note() for rule in sorted(host.rules.values(), key=lambda rule: rule.id)),
     )
@@ -215,6 +238,8 @@ def judge(scan: Scan, host: Host, passed: dict[str, int], origin: str) -> Iterat
         by_target.setdefault(rule.target, []).append(rule)
     for target, resource, place in objects(scan):
         for rule in by_target.get(type(target), ()):
+            if scan.only_addresses and not rule.observable:
+                continue
             for verdict in host.call(rule, target, scan, place):
                 if verdict.status is Status.PASS:
                     passed[rule.id] = passed.get(rule.id, 0) + 1
@@ -287,12 +312,15 @@ def finding(rule: Rule, verdict: Verdict, resource: Resource, place: Place | Non
 
 
 def merge(findings: Iterable[Finding]) -> list[Finding]:
-    """One finding for one mistake: what decides on the same line, or has the same identity, is told once with the others as related."""
+    """One finding for one mistake: what decides on the same line, or has the same identity, is told once with the others as related.
+
+    Settings keep apart what lacks a line of its own and so stands at that of its object.
+    """
     result: dict[Any, Finding] = {}
     seen: dict[str, Any] = {}
     for item in findings:
         line = (
-            (item.rule, item.status, item.place)
+            (item.rule, item.status, item.place, item.setting)
             if item.place is not None
             else (item.rule, item.status, item.fingerprint)
         )
@@ -323,12 +351,13 @@ def inventory_of(scan: Scan) -> Iterator[InventoryItem]:
             tuple(f"{e.port}/{e.protocol} {e.reach}" for e in scan.endpoints_of(container)),
             container.place or workload.place,
             scan.stack.unit,
+            tuple(one.note() for one in scan.observed.of(container)),
         )
 
 
-def coverage_of(collection: Collection) -> Coverage:
+def coverage_of(collection: Collection, more: Iterable[Gap] = ()) -> Coverage:
     """What was read, and every gap once."""
-    gaps = [*collection.gaps, *(gap for stack in collection.stacks for gap in stack.gaps)]
+    gaps = [*collection.gaps, *more, *(gap for stack in collection.stacks for gap in stack.gaps)]
     gaps += [g for s in collection.stacks for w in s.workloads for c in w.containers for g in c.gaps]
     workloads = [workload for stack in collection.stacks for workload in stack.workloads]
     return Coverage(
