@@ -89,10 +89,19 @@ pod_contexts = maybe(
     ).map(lambda found: [{"name": name, "value": "1"} for name in found]),
 )  # fmt: skip
 ports = st.sampled_from(
-    [[], [{"containerPort": 8000}], [{"containerPort": 8000, "hostPort": 8000}], [{"containerPort": 8000, "hostPort": 0}]]
+    [
+        [],
+        [{"containerPort": 8000}],
+        [{"containerPort": 8000, "hostPort": 8000}],
+        [{"containerPort": 8000, "hostPort": 0}],
+    ]
 )
 probes = st.sampled_from(
-    [{"tcpSocket": {"port": 8000}}, {"httpGet": {"port": 8000, "host": "node"}}, {"tcpSocket": {"port": 1, "host": "a"}}]
+    [
+        {"tcpSocket": {"port": 8000}},
+        {"httpGet": {"port": 8000, "host": "node"}},
+        {"tcpSocket": {"port": 1, "host": "a"}},
+    ]
 )
 volumes = st.sampled_from(
     [
@@ -122,9 +131,11 @@ unmasked = contexts.map(lambda context: context | {"procMount": "Unmasked", "pri
 """Only a pod with users of its own may have that, so that chance alone would never make one."""
 own_users = maybe(securityContext=pod_contexts).flatmap(
     lambda spec: unmasked.map(
-        lambda context: {"hostUsers": False}
-        | spec
-        | {"containers": [{"name": "c0", "image": "model:1", "securityContext": context}]}
+        lambda context: (
+            {"hostUsers": False}
+            | spec
+            | {"containers": [{"name": "c0", "image": "model:1", "securityContext": context}]}
+        )
     )
 )
 specs = st.fixed_dictionaries(
