@@ -9,15 +9,18 @@ from llmscan import Container, Gap, Image, Rule, Scan, Severity, Verdict, fail, 
 
 CATEGORY = "unpinned-image"
 REFS = ("CWE-494", "LLM04:2026", "AML.T0010.004", "AISVS-1.0:C6")
-FLOATING = re.compile(
-    r"latest|nightly|(?:^|[-_.])(?:main|master|dev|develop|edge|stable|canary|head|trunk|release|rolling|unstable|beta|preview)(?:$|[-_.])",
+ALWAYS_MOVES = re.compile(r"latest", re.IGNORECASE)
+MOVES = re.compile(
+    r"nightly|(?:^|[-_.])(?:main|master|dev|develop|edge|stable|canary|head|trunk|release|rolling|unstable|beta|preview)(?:$|[-_.])",
     re.IGNORECASE,
 )
-VERSION = re.compile(
-    r"^[a-z]{0,12}[-_.]?v?\d+\.\d+|(?:^|[-_.])v?\d+\.\d+\.\d+|(?:^|[-_])b\d{3,}(?:$|[-_])|(?:^|[-_.])\d{4}[-_.]?\d{2}[-_.]?\d{2}|^(?:sha-|git-|commit-)?[0-9a-f]{7,40}$"
-    r"|RELEASE\.\d{4}",
+FULL_VERSION = re.compile(
+    r"(?:^|[-_.]|[a-z])v?\d+\.\d+\.\d+|(?:^|[-_])b\d{3,}(?:$|[-_])|(?:^|[-_.])\d{4}[-_.]?\d{2}[-_.]?\d{2}|(?:^|[-_.])(?=[a-f]*\d)[0-9a-f]{7,40}$",
     re.IGNORECASE,
 )
+"""A version down to its last number, a build, a date or a commit: `1.2.3-beta`, `RELEASE.2023-03-20T20-16-18Z`, `main-8bd0d6e`."""
+SHORT_VERSION = re.compile(r"^[a-z]{0,12}[-_.]?v?\d+\.\d+", re.IGNORECASE)
+"""A version of two numbers, which for some is a whole one (`postgres:16.2`); a word such as `dev` beside it makes it a branch."""
 PLACEHOLDER_TAG = re.compile(r"^(?:replace|tag|version|placeholder|todo|change-?me|dev-local|local)$", re.IGNORECASE)
 
 
@@ -29,7 +32,9 @@ def pinned(image: Image) -> bool | None:
         return None
     if image.tag is None:
         return False
-    return bool(VERSION.search(image.tag)) and not FLOATING.search(image.tag)
+    if ALWAYS_MOVES.search(image.tag):
+        return False
+    return bool(FULL_VERSION.search(image.tag) or (SHORT_VERSION.search(image.tag) and not MOVES.search(image.tag)))
 
 
 @rule("IMG001", "Image is not pinned", Severity.MEDIUM, category=CATEGORY, refs=REFS)

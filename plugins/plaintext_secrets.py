@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from llmscan import (
     Container,
@@ -25,7 +26,7 @@ CATEGORY = "plaintext-secret"
 REFS = ("CWE-798", "CWE-312", "MCP01:2025", "NSA-CISA-K8s-1.2:network")
 SECRET_NAME = re.compile(
     r"(?:^|[_.\-a-z])(?:PASSWORDS?|PASSWD|PASSPHRASE|PWD|PASS|SECRETS?|TOKENS?|API_?KEYS?|APIKEY|ACCESS_?KEY|PRIVATE_?KEY|ENCRYPTION_?KEY|MASTER_?KEY"
-    r"|SIGNING_?KEY|AUTH_?KEY|SECRET_?KEY|KEY_?BASE|SALT|CREDENTIALS?)(?:$|[_.\-])",
+    r"|SIGNING_?KEY|AUTH_?KEY|SECRET_?KEY|ENC_?KEY|KEY_?BASE|SALT|CREDENTIALS?)(?:$|[_.\-])|(?:REDIS|VALKEY|CACHE|BROKER)_AUTH$",
     re.IGNORECASE,
 )
 NO_SECRET_NAME = re.compile(
@@ -37,7 +38,7 @@ NO_SECRET_NAME = re.compile(
 )
 OWN_SECRET = re.compile(
     r"JWT|SESSION|NEXTAUTH|SECRET_?KEY(?!_?ID)|ENCRYPTION|SALT|MASTER_?KEY|REGISTRATION|SIGNING|COOKIE|ROOT_?PASS|ADMIN_?PASS|(?:^|_)PASSWORD$|KEY_?BASE"
-    r"|CREDS_(?:KEY|IV)|APP_?SECRET|AUTH_?SECRET",
+    r"|CREDS_(?:KEY|IV)|APP_?SECRET|AUTH_?SECRET|(?:REDIS|VALKEY|CACHE|BROKER)_AUTH$",
     re.IGNORECASE,
 )
 """Names of secrets that the service itself checks or signs with: there a placeholder is the secret in force."""
@@ -49,8 +50,8 @@ PLACEHOLDER = re.compile(
 OWN_PLACEHOLDER = re.compile(r"^<.*>$|\{\{|\$\{|^%.*%$|^@.*@$", re.IGNORECASE)
 """Placeholders that something fills in before the service starts, even for its own secret."""
 NO_KEY = re.compile(
-    r"^(?:none|null|nil|empty|na|n/?a|no|nokey|no[-_ ]?key.*|not[-_ ]?(?:needed|required|used|applicable|set).*|sk-(?:no|none|dummy|fake|xxx|not|empty|1234|111+|000+).*"
-    r"|fake.*|dummy.*|test.*|local|key|anything|abc.*|foo|bar|x+|0+|1+|unused|ignored?|sk-?|token-abc123|random|whatever)$",
+    r"^(?:none|null|nil|empty|na|n/?a|no|nokey|no[-_ ]?key.*|not[-_ ]?(?:needed|required|used|applicable|set).*"
+    r"|sk-(?:no|none|dummy|fake|xxx|not|empty|1234|111+|000+).*|fake.*|dummy.*|test.*|[a-z]*api[-_]?key|local|key|anything|abc.*|foo|bar|x+|0+|1+|unused|ignored?|sk-?|token-abc123|random|whatever)$",
     re.IGNORECASE,
 )
 """Keys that clients of keyless servers are given because their library wants one."""
@@ -60,9 +61,12 @@ PROVIDER_KEY = re.compile(
 )
 VARIABLE = re.compile(r"^\$|\{\{.*\}\}|^os\.environ|^env[:/]|\$\{[^}]*\}|\$\([^)]*\)")
 NOT_SECRET = re.compile(
-    r"^(?:true|false|yes|no|on|off|\d{1,5}(?:\.\d+)?|/[\w./-]*|https?://[^@]*|[\w.-]+:\d+|)$", re.IGNORECASE
+    r"^(?:true|false|yes|no|on|off|\d{1,5}(?:\.\d+)?|~?/[\w./-]*|https?://[^@]*|[\w.-]+:\d+|)$", re.IGNORECASE
 )
 URL_CREDENTIALS = re.compile(r"^[a-z][a-z0-9+.-]*://[^\s/:@]*:(?P<password>[^\s/@]+)@", re.IGNORECASE)
+PAIR_NAME = re.compile(r"(?:^|_)(?:BASIC_?)?AUTH$|BASIC_?AUTH|_CREDENTIALS?$", re.IGNORECASE)
+PAIR = re.compile(r"^[A-Za-z][\w.@-]*[/:](?P<password>[^/:\s]\S*)$")
+"""A user and a password in one value (`NEO4J_AUTH=neo4j/password`), by which the service itself lets callers in."""
 PASSWORD_FLAGS = (
     "--api-key",
     "--requirepass",
@@ -89,6 +93,9 @@ def is_secret(name: str, value: str | None, *, own: bool | None = None) -> bool:
             and not OWN_PLACEHOLDER.search(url["password"])
             and url["password"] not in ("", "None")
         )
+    pair = PAIR.match(text) if PAIR_NAME.search(name) else None
+    if pair:
+        return not VARIABLE.search(pair["password"]) and not OWN_PLACEHOLDER.search(pair["password"])
     if (
         not SECRET_NAME.search(_spaced(name))
         or NO_SECRET_NAME.search(name)
@@ -107,19 +114,27 @@ def _spaced(name: str) -> str:
 
 
 def _own(container: Container, scan: Scan, name: str) -> bool | None:
-    """True where the catalogue says that the product of this container itself checks the variable."""
+    """True where the catalogue says that the product of this container lets callers in by the variable; a provider's key that it holds is none."""
     for running in scan.products_of(container):
-        for definition in running.product.facts.get("settings", {}).values():
-            if definition.get("public") != "true" and any(
-                source.get("env") == name for source in definition.get("from", ())
-            ):
+        facts = running.product.facts
+        for setting, definition in facts.get("settings", {}).items():
+            named = any(source.get("env") == name for source in definition.get("from", ()))
+            if named and definition.get("public") != "true" and _mentions(facts.get("authentication"), setting):
                 return True
     return None
 
 
-def _names_a_product(value: str | None, scan: Scan) -> bool:
-    """A product's own name as its key: what clients of keyless servers are given."""
-    return (value or "").strip().lower() in scan.catalogue.products
+def _mentions(node: Any, setting: str) -> bool:
+    """Whether a decision asks for a setting."""
+    if isinstance(node, Mapping):
+        return setting in node or any(_mentions(item, setting) for item in node.values())
+    return isinstance(node, list) and any(_mentions(item, setting) for item in node)
+
+
+def _for_keyless(setting: Setting, own: bool | None, scan: Scan) -> bool:
+    """A product's own name as a key, which clients of keyless servers are given; as a service's own password it is one that everybody guesses."""
+    named = (setting.value or "").strip().lower() in scan.catalogue.products
+    return named and not own and not OWN_SECRET.search(setting.name)
 
 
 def _settings(container: Container, scan: Scan) -> Iterator[Setting]:
@@ -148,7 +163,7 @@ def literal_secret(container: Container, scan: Scan) -> Iterator[Verdict]:
         if setting.origin not in (Origin.LITERAL, Origin.CONFIG) or (setting.place or setting.name) in told:
             continue
         own = True if setting.name.startswith("--") else _own(container, scan, setting.name)
-        if not _names_a_product(setting.value, scan) and is_secret(setting.name, setting.value, own=own):
+        if not _for_keyless(setting, own, scan) and is_secret(setting.name, setting.value, own=own):
             told.add(setting.place or setting.name)
             yield fail(f"{setting.name} holds a secret in plain text.", place=setting.place, setting=setting.name)
 
