@@ -18,6 +18,7 @@ import click
 from llmscan.findings import Failure, Report, Severity, Status
 from llmscan.formats import RenderOptions
 from llmscan.host import Host, start
+from llmscan.policy import DEFAULT_FILE, BadPolicy, Policy, read_baseline, read_policy
 from llmscan.products import Catalogue, assumed_versions
 from llmscan.redact import Secrets, redact
 from llmscan.rules import Option
@@ -94,6 +95,8 @@ def _common() -> list[Callable[..., Any]]:
             metavar="PRODUCT=VERSION",
             help="Take this version where the image does not tell it.",
         ),
+        click.option("--policy", metavar="FILE", help=f"Waivers, each with its reason; by default {DEFAULT_FILE} here."),
+        click.option("--baseline", metavar="FILE", help="Set aside what an earlier JSON report holds."),
         click.option("-v", "--verbose", is_flag=True, help="Show every finding, and what was taken for what."),
         click.option("-q", "--quiet", is_flag=True, help="Print no report on the terminal."),
     ]
@@ -134,13 +137,24 @@ def make_report(
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     _check_outputs(given)
+    policy = _policy(given)
     catalogue = Catalogue(plugins.products.values(), assumed)
     options = option_defaults(plugins.rules.values())
     options |= {name: given[name] for name in options if given.get(name) is not None}
     secrets = Secrets()
     with redirect_stdout(sys.stderr):
         report = run(collect(), plugins, catalogue, options, probe, secrets.add)
-    return redact(report, secrets)
+    return policy.apply(redact(report, secrets))
+
+
+def _policy(given: dict[str, Any]) -> Policy:
+    """The policy that was named, or the one of the working directory; and the baseline."""
+    path = given.get("policy") or (DEFAULT_FILE if Path(DEFAULT_FILE).is_file() else None)
+    try:
+        known = read_baseline(given["baseline"]) if given.get("baseline") else frozenset()
+        return Policy(read_policy(path) if path else (), known)
+    except BadPolicy as error:
+        raise click.UsageError(str(error)) from None
 
 
 def _check_outputs(given: dict[str, Any]) -> None:
