@@ -102,15 +102,16 @@ def load_projects(
     root: Path,
     options: ComposeOptions | None = None,
     parsed: Mapping[str, tuple[Any, ...]] | None = None,
+    start: Path | None = None,
 ) -> Iterator[Stack | Unreadable]:
     """A `Stack` for each compose project among `paths`, and an `Unreadable` for each file that should make one and cannot.
 
-    paths: YAML files that may be compose files, relative to the working directory; what is none is passed over, unless it is
-    called one. root: the tree that nothing is read outside of. parsed: the documents of files that were parsed already (with
+    paths: YAML files that may be compose files, relative to `start` (by default the working directory); what is none is passed over,
+    unless it is called one. root: the tree that nothing is read outside of. parsed: the documents of files that were parsed already (with
     `legacy_booleans=False`). A stack with `overlay` is a variant: only what stands in those files is its own.
     """
     options = options or ComposeOptions()
-    sources = Sources(root, parsed)
+    sources = Sources(root, parsed, start)
     readable = []
     for path in paths:
         refusal = _refusal(path, sources)

@@ -39,10 +39,13 @@ def shown(path: str) -> str:
 
 
 class Sources:
-    """The tree under `root`. Paths are relative to the working directory, with `/`; each file is read once."""
+    """The tree under `root`. Paths are relative to `start` (by default the working directory), with `/`; each file is read once."""
 
-    def __init__(self, root: Path, parsed: Mapping[str, tuple[Any, ...]] | None = None) -> None:
+    def __init__(
+        self, root: Path, parsed: Mapping[str, tuple[Any, ...]] | None = None, start: Path | None = None
+    ) -> None:
         self.root = os.path.realpath(root)
+        self._start = str(start or "")
         self._modes: dict[str, int] = {}
         self._folders: dict[str, str] = {}
         self._texts: dict[str, str | None] = {}
@@ -64,7 +67,11 @@ class Sources:
                 self._modes[path] = 0
         return self._modes[path]
 
+    def _at(self, path: str) -> str:
+        return os.path.join(self._start, path)  # noqa: PTH118
+
     def _looked_up(self, path: str) -> int:
+        path = self._at(path)
         mode = os.lstat(path).st_mode
         if not stat.S_ISLNK(mode):
             return mode if self._holds(folder_of(path), path.rpartition("/")[2]) else 0
@@ -83,7 +90,7 @@ class Sources:
     def entries(self, folder: str) -> list[str]:
         """The names in a folder, sorted; none if it cannot be listed."""
         try:
-            return sorted(one.name for one in Path(folder).iterdir()) if self.is_folder(folder) else []
+            return sorted(one.name for one in Path(self._at(folder)).iterdir()) if self.is_folder(folder) else []
         except OSError:
             return []
 
@@ -97,7 +104,7 @@ class Sources:
         try:
             if not stat.S_ISREG(self._mode(path)):
                 return None
-            with open(path, "rb") as file:  # noqa: PTH123 - thousands of files, and a Path costs more than the reading
+            with open(self._at(path), "rb") as file:  # noqa: PTH123 - thousands of files, and a Path costs more than the reading
                 content = file.read(MAX_BYTES + 1)
         except (OSError, ValueError):
             return None

@@ -72,7 +72,7 @@ def collect_files(paths: Sequence[str], options: FilesOptions = FilesOptions(), 
         target=Target("files", " ".join(paths)),
         stacks=tuple(found.stacks),
         failures=(*tree.failures, *found.failures),
-        gaps=tuple(found.gaps),
+        gaps=(*tree.gaps, *found.gaps),
         notes=(*tree.notes, *found.notes),
         files=len(manifests) + len(composes) + found.files,
         objects=found.objects,
@@ -130,11 +130,11 @@ def _packaged(tree: FileTree, options: FilesOptions, found: Found) -> set[str]:
 def _composes(tree: FileTree, paths: Sequence[str], options: FilesOptions, found: Found) -> None:
     from llmscan.collect.compose import ComposeOptions, load_projects
 
-    by_root: dict[Path, list[str]] = {}
+    by_root: dict[tuple[Path, Path], list[str]] = {}
     for path in paths:
-        by_root.setdefault(tree.root(path), []).append(path)
-    for root, group in by_root.items():
-        for made in load_projects(group, root, ComposeOptions(dict(options.env), options.profiles)):
+        by_root.setdefault((tree.root(path), tree.base(path)), []).append(path)
+    for (root, base), group in by_root.items():
+        for made in load_projects(group, root, ComposeOptions(dict(options.env), options.profiles), start=base):
             if isinstance(made, Unreadable):
                 found.failures.append(
                     Failure("input", made.place.path, f"it does not parse: {made.reason}", made.place)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from llmscan.findings import Failure
+from llmscan.model import Gap
 from llmscan.places import Place
 
 MAX_BYTES = 16 * 1024 * 1024
@@ -39,11 +40,13 @@ class FileTree:
 
     paths: tuple[str, ...] = ()
     failures: list[Failure] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     given: frozenset[str] = frozenset()
     """Those that were named themselves."""
     _absolute: dict[str, Path] = field(default_factory=dict)
     _roots: dict[str, Path] = field(default_factory=dict)
+    _elsewhere: Path | None = None
     _failed: set[str] = field(default_factory=set)
 
     def absolute(self, path: str) -> Path:
@@ -53,6 +56,29 @@ class FileTree:
     def root(self, path: str) -> Path:
         """The folder out of which nothing belonging to `path` may lead."""
         return self._roots[path]
+
+    def base(self, path: str) -> Path:
+        """The folder that `path` counts from: the working directory, or for what lies elsewhere the folder of its PATH."""
+        return self._base(self._absolute[path])
+
+    def _base(self, file: Path) -> Path:
+        here = Path.cwd().resolve()
+        return here if self._elsewhere is None or file.is_relative_to(here) else self._elsewhere
+
+    def name(self, file: Path) -> str:
+        """How reports name a file or folder. Bytes that are no UTF-8 are shown by their numbers."""
+        shown = file.relative_to(self._base(file)).as_posix()
+        return os.fsencode(shown).decode("utf-8", "backslashreplace")
+
+    def add(self, file: Path, root: Path) -> str:
+        """Take a file in, and say how reports name it."""
+        shown = self.name(file)
+        if self._absolute.setdefault(shown, file) != file:
+            self.failures.append(
+                Failure("input", str(file), f"another file is called {shown} in this report: scan it by itself")
+            )
+        self._roots.setdefault(shown, root)
+        return shown
 
     def __contains__(self, path: str) -> bool:
         return path in self._absolute
@@ -73,15 +99,15 @@ class FileTree:
         return self._decoded(path, data)
 
     def _decoded(self, path: str, data: bytes) -> str | None:
-        if b"\0" in data[:4096] and data[:2] not in (b"\xff\xfe", b"\xfe\xff"):
+        wide = data[:2] in (b"\xff\xfe", b"\xfe\xff")
+        if b"\0" in data and not wide:
             self._fail(path, "it is binary")
             return None
-        encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
         try:
-            return data.decode(encoding)
+            return data.decode("utf-16" if wide else "utf-8-sig")
         except UnicodeDecodeError as error:
             line = data[: error.start].count(b"\n") + 1
-            self._fail(path, "it is not UTF-8 text", line)
+            self._fail(path, f"it is not {'UTF-16' if wide else 'UTF-8'} text", line)
             return None
 
     def _fail(self, path: str, reason: str, line: int = 1) -> None:
@@ -93,55 +119,68 @@ class FileTree:
 def find_files(paths: Sequence[str], exclude: Sequence[str] = ()) -> FileTree:
     """Walk the PATHs. A missing one is a failure; ignored and excluded files and links are left out."""
     tree = FileTree()
-    found: dict[str, Path] = {}
-    given: set[str] = set()
-    for name in paths:
-        start = Path(name)
+    starts = [(name, Path(name).resolve()) for name in paths]
+    tree._elsewhere = _elsewhere(start for _, start in starts)
+    given = set()
+    for name, start in starts:
         if start.is_file():
-            shown = _shown(start.resolve(), start.resolve().parent)
-            found[shown] = start.resolve()
-            tree._roots[shown] = start.resolve().parent
-            given.add(shown)
+            given.add(tree.add(start, start.parent))
         elif start.is_dir():
-            _walk(start.resolve(), tree, found, _Ignores(start.resolve(), exclude))
+            _walk(start, tree, _Ignores(start, exclude))
         else:
-            tree.failures.append(Failure("input", name, "there is no such file or folder"))
-    tree._absolute = dict(sorted(found.items()))
+            reason = "it is neither a file nor a folder" if start.exists() else "there is no such file or folder"
+            tree.failures.append(Failure("input", name, reason))
+    tree._absolute = dict(sorted(tree._absolute.items()))
     tree.paths = tuple(tree._absolute)
     tree.given = frozenset(given)
     return tree
 
 
-def _shown(file: Path, root: Path) -> str:
-    for start in (Path.cwd().resolve(), root):
-        if file.is_relative_to(start):
-            return file.relative_to(start).as_posix()
-    return file.name
+def _elsewhere(starts: Iterable[Path]) -> Path | None:
+    """The folder that holds all PATHs that lie outside the working directory; None where there are none."""
+    here = Path.cwd().resolve()
+    outside = [start if start.is_dir() else start.parent for start in starts if not start.is_relative_to(here)]
+    return Path(os.path.commonpath(outside)) if outside else None
 
 
-def _walk(root: Path, tree: FileTree, found: dict[str, Path], ignores: _Ignores) -> None:
+def _walk(root: Path, tree: FileTree, ignores: _Ignores) -> None:
     stack = [root]
     while stack:
         folder = stack.pop()
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError as error:
-            shown = _shown(folder, root)
-            tree.failures.append(Failure("input", shown, f"the folder cannot be read: {error.strerror or 'error'}"))
+            reason = f"the folder cannot be read: {error.strerror or 'error'}"
+            tree.failures.append(Failure("input", tree.name(folder), reason))
             continue
         ignores.enter(folder, entries)
         for entry in entries:
             if entry.is_symlink():
-                if entry.name.endswith(SUFFIXES):
-                    tree.notes.append(f"{_shown(folder / entry.name, root)}: a link, not followed")
+                _link(Path(entry.path), root, tree)
             elif ignores.skips(entry):
                 continue
             elif entry.is_dir(follow_symlinks=False):
                 stack.append(Path(entry.path))
             elif entry.is_file(follow_symlinks=False):
-                shown = _shown(Path(entry.path), root)
-                found[shown] = Path(entry.path)
-                tree._roots[shown] = root
+                tree.add(Path(entry.path), root)
+            elif entry.name.endswith(SUFFIXES):
+                tree.notes.append(f"{tree.name(Path(entry.path))}: neither a file nor a folder")
+
+
+def _link(link: Path, root: Path, tree: FileTree) -> None:
+    """Links are not followed: what they lead to is read under its own name, or lies outside and is not seen."""
+    name, target = tree.name(link), Path(os.path.realpath(link))
+    if target.is_relative_to(root):
+        tree.notes.append(f"{name}: a link, not followed")
+    elif link.name.endswith(SUFFIXES) or target.is_dir():
+        tree.gaps.append(
+            Gap(
+                "file",
+                name,
+                "is a link that leads out of the scanned folder, and was not followed",
+                "a scan of what it leads to",
+            )
+        )
 
 
 class _Ignores:

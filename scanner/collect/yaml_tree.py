@@ -20,6 +20,7 @@ from yaml.events import (
     SequenceEndEvent,
     SequenceStartEvent,
 )
+from yaml.reader import ReaderError
 
 from llmscan.places import Place, PlacedList, PlacedMap
 
@@ -30,6 +31,7 @@ NUMERIC = frozenset("0123456789+-.")
 new_tuple = tuple.__new__
 MARKER = re.compile(r"^(?:---(?=[ \t\r\n]|$)|\.\.\.(?=[ \t\r\n]|$))", re.MULTILINE)
 CONTENT = re.compile(r"^[ \t]*[^\s#%]", re.MULTILINE)
+SURROGATES = re.compile(r"(?<!\\)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 TRAILING_TAB = re.compile(r"[ \t]*\t[ \t]*(?=\r?$)", re.MULTILINE)
 INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9_]*)\Z")
 BASED = re.compile(r"[-+]?(?:0x[0-9a-fA-F_]+|0o?[0-7_]+|0b[01_]+)\Z")
@@ -88,19 +90,28 @@ def _document(chunk: str, path: str, line: int, words: dict[str, Any]) -> Any | 
     first = chunk.lstrip()[:1]
     if first in "{[" and "\t" in chunk:
         chunk = chunk.replace("\t", " ")  # JSON indented with tabs; a JSON string cannot hold a bare one
+    if first in "{[" and "\\u" in chunk:
+        chunk = SURROGATES.sub(_joined, chunk)  # JSON writes in two escapes what YAML writes in one
     try:
         return _Builder(path, line, words).build(chunk)
     except (yaml.YAMLError, TreeError) as error:
         if "\t" in chunk and (stripped := TRAILING_TAB.sub("", chunk)) != chunk:
             return _document(stripped, path, line, words)
-        return _unreadable(error, path, line)
+        return _unreadable(error, path, line, chunk)
 
 
-def _unreadable(error: Exception, path: str, line: int) -> Unreadable:
+def _joined(pair: re.Match[str]) -> str:
+    return chr(0x10000 + (int(pair[1], 16) - 0xD800) * 0x400 + int(pair[2], 16) - 0xDC00)
+
+
+def _unreadable(error: Exception, path: str, line: int, chunk: str) -> Unreadable:
     mark = getattr(error, "problem_mark", None)
-    within = error.line if isinstance(error, TreeError) else mark.line if mark else 0
+    if isinstance(error, ReaderError):
+        within = chunk.encode()[: error.position].count(b"\n")
+    else:
+        within = error.line if isinstance(error, TreeError) else mark.line if mark else 0
     at = line + within + 1
-    reason = error.reason if isinstance(error, TreeError) else getattr(error, "problem", None) or "it is not YAML"
+    reason = getattr(error, "reason", None) or getattr(error, "problem", None) or "it is not YAML"
     return Unreadable(Place(path, at, (mark.column + 1) if mark else 1, at), str(reason))
 
 
