@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from llmscan import (
     Container,
     Decision,
+    Origin,
+    Resource,
     Rule,
     Running,
     Scan,
+    Setting,
     Severity,
+    Stack,
     Verdict,
     fail,
     hookimpl,
@@ -30,10 +34,12 @@ BY_ANSWER = {
     "null": "COR003",
 }
 NAMED = re.compile(
-    r"CORS_?(?:ALLOW(?:ED)?_?)?(?:ORIGINS?|HOSTS?|DOMAINS?)|(?:ALLOW(?:ED)?|WEB|ACCEPTED)_?ORIGINS?|CORS_ORIGINS?|_CORS$",
+    r"CORS_?(?:ALLOW(?:ED)?_?)?(?:ORIGINS?|HOSTS?|DOMAINS?)|(?:^|_)ORIGINS?(?:_REGEX|_PATTERN)?$|_CORS$|^CORS$",
     re.IGNORECASE,
 )
-ANY_ORIGIN = re.compile(r"""^[\s\["']*\*[\s\]"']*$""")
+ALLOWS_ALL = re.compile(r"ALLOW_?ALL_?ORIGINS?|ORIGINS?_?ALLOW_?ALL|CORS_?ALLOW_?ALL|ALLOW_?ANY_?ORIGIN", re.IGNORECASE)
+"""Names of switches (Django's `CORS_ALLOW_ALL_ORIGINS=True`)."""
+EVERY_ORIGIN = frozenset({"*", ".*", "^.*$"})
 
 
 def _decisions(container: Container, scan: Scan) -> Iterator[tuple[Running, Decision]]:
@@ -132,21 +138,44 @@ def null_origin(container: Container, scan: Scan) -> Iterator[Verdict]:
 
 
 @rule("COR004", "A setting allows any origin", Severity.MEDIUM, category=CATEGORY, refs=REFS)
-def declared_any_origin(container: Container, scan: Scan) -> Iterator[Verdict]:
-    """A variable named after allowed origins holds `*`: any page that a user visits may call the service and read its answers.
+def declared_any_origin(stack: Stack, scan: Scan) -> Iterator[Verdict]:
+    """A setting named after allowed origins holds `*`: any page that a user visits may call the service and read its answers.
 
     List the origins of your own front ends instead.
     """
-    if container.role == "init" or any(True for _ in _decisions(container, scan)):
-        return
-    for name, setting in container.env.items():
-        if (
-            setting.value is not None
-            and NAMED.search(name)
-            and ANY_ORIGIN.match(setting.value)
-            and setting.origin != "image"
-        ):
-            yield fail(f"{name} allows every origin.", place=setting.place, setting=name)
+    for workload, container in scan.containers():
+        if container.role != "init" and not any(True for _ in _decisions(container, scan)):
+            resource = Resource(workload.kind, workload.name, workload.namespace, container.name)
+            yield from _declared((*container.env.values(), *_flags(container, scan)), resource)
+    for loose in stack.loose_values:
+        if loose.kind == "env file":
+            yield from _declared((loose.setting,), Resource(loose.kind, loose.name, loose.namespace))
+
+
+def _declared(settings: Iterable[Setting], resource: Resource) -> Iterator[Verdict]:
+    for setting in settings:
+        if setting.value is not None and setting.origin != Origin.IMAGE and _allows_any(setting.name, setting.value):
+            yield fail(
+                f"{setting.name} allows every origin.", place=setting.place, setting=setting.name, resource=resource
+            )
+
+
+def _allows_any(name: str, value: str) -> bool:
+    name = name.lstrip("-").replace("-", "_")
+    if ALLOWS_ALL.search(name):
+        return value.strip().lower() in ("true", "1", "yes", "on")
+    return bool(NAMED.search(name)) and any(part.strip(" \t\"'[]") in EVERY_ORIGIN for part in value.split(","))
+
+
+def _flags(container: Container, scan: Scan) -> Iterator[Setting]:
+    """The flags of a container with their values (`--cors-origins *`)."""
+    for line in scan.command_lines(container):
+        for index, word in enumerate(line):
+            name, equals, value = word.raw.partition("=")
+            if not name.startswith("--") or word.value is None:
+                continue
+            following = line[index + 1].value if not equals and index + 1 < len(line) else None
+            yield Setting(name, value if equals else following, word.place)
 
 
 @hookimpl

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from llmscan.collect.delivery import take_delivered
+from llmscan.collect.env_files import env_file_stacks
 from llmscan.collect.manifests import Manifests, looks_like_manifest, read_manifests, stacks
 from llmscan.collect.tree import SUFFIXES, FileTree, find_files
 from llmscan.collect.yaml_tree import Unreadable
@@ -68,6 +69,7 @@ def collect_files(paths: Sequence[str], options: FilesOptions = FilesOptions(), 
             found.notes.append(f"{path}: neither a manifest nor a compose file")
     _take(read_manifests(tree, manifests), found)
     _composes(tree, composes, options, found)
+    found.stacks += env_file_stacks(tree, found.stacks)
     return Collection(
         target=Target("files", " ".join(paths)),
         stacks=tuple(found.stacks),
