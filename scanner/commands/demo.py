@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
+from signal import SIGTERM, default_int_handler, signal
 from threading import Event
 from typing import Any
 
@@ -47,9 +48,10 @@ def _scan(kubeconfig: Path) -> None:
 
 
 def _wait(url: str, kubeconfig: Path) -> None:
-    """Until Ctrl-C. The kubeconfig's path alone is standard output, so that scripts can take it."""
+    """Until Ctrl-C or a TERM signal. The kubeconfig's path alone is standard output, so that scripts can take it."""
     print(f"{url} serves the demonstration cluster until Ctrl-C. Scan it with", file=sys.stderr)
     print(f"  llmscan k8s --namespace ai --kubeconfig {kubeconfig}", file=sys.stderr)
+    signal(SIGTERM, default_int_handler)
     print(kubeconfig, flush=True)
     try:
         Event().wait()
