@@ -93,6 +93,22 @@ def test_a_part_is_laid_upon_the_file_that_gives_its_image() -> None:
     assert image and image.reference == "example/app:1.0"
 
 
+def test_a_part_goes_upon_the_file_that_says_most() -> None:
+    """Where several files give a service its image, the fullest one is the base; where none is, the part stands alone."""
+    full, part = APP + "    ports: ['80:80']\n    user: '1'\n", "services: {app: {privileged: true}}"
+    found = load(
+        {
+            "one/a.yaml": full,
+            "one/b.yaml": APP,
+            "one/part.yaml": part,
+            "two/a.yaml": APP,
+            "two/b.yaml": APP,
+            "two/part.yaml": part,
+        }
+    )
+    assert {unit for unit in units(found) if "part" in unit} == {"one/a.yaml + one/part.yaml", "two/part.yaml"}
+
+
 def test_a_part_that_nothing_gives_an_image_says_so() -> None:
     """It is a project of its own, whose service has no image and a gap that tells why."""
     found = load({"part.yaml": "services: {app: {ports: ['80:80']}}"})

@@ -7,6 +7,7 @@ file is a project of its own, unless another one takes it in.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
@@ -59,7 +60,9 @@ def plan_projects(paths: Sequence[str], sources: Sources, allowed: Mapping[str, 
 
 
 def _default(folder: str, files: list[str], sources: Sources, allowed: Mapping[str, str]) -> Plan | None:
-    known = dict(variables(dotenv(sources, join(folder, ".env"), allowed))) | dict(allowed)
+    path = join(folder, ".env")
+    named = "COMPOSE_FILE" in (sources.text(path) or "")
+    known = (dict(variables(dotenv(sources, path, allowed))) if named else {}) | dict(allowed)
     if chosen := _chosen(folder, known, sources):
         return Plan(chosen, folder, default=True) if set(chosen) & set(files) else None
     base = _first(folder, DEFAULTS, files)
@@ -86,18 +89,18 @@ def _others(folder: str, rest: list[str], files: list[str], sources: Sources) ->
     for path in rest:
         base = _base_for(path, _lacking(path, sources), givers)
         if base is not None:
-            yield Plan((base, path), folder, overlay=(path,))
+            yield Plan((base, path), _directory(base, sources), overlay=(path,))
         else:
             yield Plan((path,), _directory(path, sources), default=PurePosixPath(path).name in DEFAULTS)
 
 
-def _givers(paths: list[str], sources: Sources) -> dict[Any, dict[str, None]]:
-    """For each service, the files that give it an image, in the order of `paths`."""
-    found: dict[Any, dict[str, None]] = {}
+def _givers(paths: list[str], sources: Sources) -> dict[Any, dict[str, int]]:
+    """For each service, the files that give it an image, with how many things each says of it."""
+    found: dict[Any, dict[str, int]] = {}
     for path in paths:
         for name, service in services_in(path, sources).items():
             if _is_whole(service):
-                found.setdefault(name, {})[path] = None
+                found.setdefault(name, {})[path] = len(service)
     return found
 
 
@@ -120,13 +123,16 @@ def _lacking(path: str, sources: Sources) -> set[Any]:
     return {name for name, service in services_in(path, sources).items() if not _is_whole(service)}
 
 
-def _base_for(path: str, lacking: set[Any], givers: dict[Any, dict[str, None]]) -> str | None:
-    """The file that gives `lacking` their images: the folder's default one, else the only one that does."""
-    found = {other for name in lacking for other in givers.get(name, ()) if other != path}
-    defaults = [name for name in DEFAULTS if join(folder_of(path), name) in found]
-    if defaults:
-        return join(folder_of(path), defaults[0])
-    return next(iter(found)) if len(found) == 1 else None
+def _base_for(path: str, lacking: set[Any], givers: dict[Any, dict[str, int]]) -> str | None:
+    """The file that gives `lacking` their images: the folder's default one, else the one that says most of them."""
+    said: Counter[str] = Counter()
+    for name in lacking:
+        said.update({other: count for other, count in givers.get(name, {}).items() if other != path})
+    for name in DEFAULTS:
+        if (default := join(folder_of(path), name)) in said:
+            return default
+    most = said.most_common(2)
+    return most[0][0] if len(most) == 1 or (most and most[0][1] > most[1][1]) else None
 
 
 def _directory(path: str, sources: Sources) -> str:
@@ -165,7 +171,13 @@ def _named(path: str, sources: Sources) -> list[str]:
                 item.get("path") if isinstance(item, dict) else item for item, _ in _items(service, "env_file")
             ]
             volumes = [item.split(":")[0] for item, _ in _items(service, "volumes") if isinstance(item, str)]
-            found += [text for one in (*env_files, *volumes) if (text := scalar_text(one)) and text.startswith("./")]
+            build = service.get("build")
+            context = build.get("context") if isinstance(build, dict) else build
+            found += [
+                text
+                for one in (*env_files, *volumes, context)
+                if (text := scalar_text(one)) and text.startswith("./") and len(text) > 2
+            ]
     return [one for one in found if "$" not in one]
 
 
