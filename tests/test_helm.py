@@ -132,6 +132,20 @@ def test_a_dependency_that_is_missing_is_named_and_the_rest_rendered(
     assert the_stack(collect(root, monkeypatch)).gaps == ()
 
 
+@pytest.mark.parametrize("body", ['{{ include "gateway.port" . }}', "{{ .Values.gateway.service.port }}"])
+def test_a_template_that_needs_a_missing_chart_is_left_out(
+    body: str, engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others are rendered, and it is named; where no dependency is missing it is a failure."""
+    dependency = "dependencies: [{name: gateway, version: 1.x.x, repository: 'https://charts.example.com'}]\n"
+    root = chart(tmp_path, Chart=CHART + dependency, templates__needs=f"a: {body}\n")
+    stack = the_stack(collect(root, monkeypatch))
+    assert [one.name for one in stack.services] == ["chat"]
+    assert [gap.what for gap in stack.gaps] == ["chart gateway", "templates/needs.yaml"]
+    (root / "Chart.yaml").write_text(CHART)
+    assert "does not render" in refusal(collect(root, monkeypatch))
+
+
 def test_generated_secrets_and_test_pods_are_no_facts(
     engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,6 +279,38 @@ def test_a_local_dependency_must_lie_in_the_tree(helm: None, tmp_path: Path, mon
     places = {one.name: one.place and one.place.path for one in stack.services}
     assert places == {"chat": "whole/templates/service.yaml", "chat-part": "part/templates/service.yaml"}
     assert [gap.what for gap in stack.gaps] == ["chart outer"]
+
+
+def test_a_local_dependency_that_is_switched_off_is_a_unit_of_its_own(
+    helm: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its objects were not rendered with the other chart, and it may well be installed by itself."""
+    depends = "dependencies:\n  - {name: part, version: 0.1.0, repository: 'file://../part', condition: part.enabled}\n"
+    files = {
+        "whole/Chart.yaml": CHART + depends,
+        "whole/values.yaml": "part:\n  enabled: false\n",
+        "whole/templates/service.yaml": SERVICE,
+        "part/Chart.yaml": CHART.replace("chat", "part"),
+        "part/templates/service.yaml": SERVICE,
+    }
+    found = collect(write(tmp_path / "repository", files), monkeypatch)
+    assert sorted(stack.unit for stack in found.stacks) == ["part", "whole"]
+
+
+def test_files_that_templates_take_in_are_no_manifests(
+    helm: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever lies in a chart's folder is the chart's, but for examples and compose files."""
+    own = {
+        "app/Chart.yaml": CHART,
+        "app/files/broken.yaml": "apiVersion: v1\nkind: Service\n{{- range }}",
+        "app/tests/unit.yaml": SERVICE,
+        "app/examples/service.yaml": SERVICE.replace("{{ .Release.Name }}", "example").replace("{{", "#"),
+        "app/docker-compose.yml": "services: {web: {image: a}}\n",
+    }
+    found = collect(write(tmp_path / "repository", own), monkeypatch)
+    assert not found.failures
+    assert {stack.unit for stack in found.stacks} == {"app", "app/examples", "app/docker-compose.yml"}
 
 
 def test_a_library_chart_is_not_rendered(helm: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

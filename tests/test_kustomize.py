@@ -286,3 +286,23 @@ def test_flux_s_kustomization_is_none(kubectl: None, tmp_path: Path, monkeypatch
     found = collect(repository(tmp_path, flux), monkeypatch)
     assert not found.failures
     assert unit(found, "app").rendered_by == ""
+
+
+@pytest.mark.parametrize("operation", ["/metadata/annotations", "/spec/versions/0/schema/openAPIV3Schema/description"])
+def test_schemas_are_left_out_unless_a_patch_needs_them(
+    operation: str, kubectl: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A definition of custom resources is cut to its name for the build, and is whole where that is not enough."""
+    definition = (
+        "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata:\n  name: a.example.com\n"
+        "spec:\n  versions:\n    - name: v1\n      schema:\n        openAPIV3Schema: {description: a}\n"
+    )
+    value = "{a: b}" if "metadata" in operation else "b"
+    patch = f"- op: add\n  path: {operation}\n  value: {value}\n"
+    text = "resources: [crd.yaml, ollama.yaml]\npatches: [{path: patch.yaml, target: {kind: CustomResourceDefinition}}]"
+    root = repository(
+        tmp_path, text, app__crd=f"{definition}---\n{DEPLOYMENT.replace('ollama', 'second')}", app__patch=patch
+    )
+    found = collect(root, monkeypatch)
+    assert not found.failures
+    assert {one.name for one in unit(found, "app").workloads} == {"ollama", "second"}

@@ -26,6 +26,7 @@ GENERATED = re.compile(
     r"\b(?:rand(?:Alpha|Num|AlphaNum|Ascii|Bytes|Int)|gen(?:CA|PrivateKey|Signed|SelfSigned)\w*|uuidv4|htpasswd|bcrypt|now|shuffle)\b"
 )
 RELEASE_LENGTH = 53
+MOST_LEFT_OUT = 12
 SKIPPED = re.compile(r"^kind:[ \t]*[\"']?CustomResourceDefinition", re.MULTILINE)
 HOOK = "helm.sh/hook"
 
@@ -124,7 +125,7 @@ class _Loader:
             self._rendering_failed(chart, staged, rendering)
             return set()
         self._take(chart, staged, values, rendering, again)
-        return staged.taken_in
+        return _parts(staged, rendering)
 
     def _fail(self, unit: str, reason: str, place: Place) -> None:
         self.result.failures.append(Failure("input", unit, reason, place))
@@ -140,7 +141,7 @@ class _Loader:
         secrets = [word.partition("=")[2] for word in job.sets]
         for node in values.values():
             secrets += [s for s in scalars(node) if isinstance(s, str) and s not in staged.folders]
-        rendering = render(staged.path, job, secrets)
+        rendering = _as_far_as_possible(staged, lambda: render(staged.path, job, secrets))
         makes_up = not rendering.problem and any(
             GENERATED.search(file.read_text("utf-8", errors="replace"))
             for file in staged.path.rglob("*")
@@ -192,11 +193,17 @@ class _Loader:
                     resources += resources_in(document)
         self._finish(chart, staged, resources, values, rendering)
 
+    def _left_out(self, staged: Staged) -> Iterator[Gap]:
+        for source in staged.left_out:
+            if path := _in_tree(source, staged, self.tree):
+                why = "was not rendered, since it takes templates or values of a chart that is not in charts/"
+                yield Gap("file", path, why, "`helm dependency build`", Place(path, 1, 1, 1))
+
     def _finish(
         self, chart: Chart, staged: Staged, resources: Sequence[Any], values: Mapping[str, Any], rendering: Rendering
     ) -> None:
         unit = chart.folder or "."
-        gaps = tuple(_missing_gaps(staged.missing, values, chart))
+        gaps = (*_missing_gaps(staged.missing, values, chart), *self._left_out(staged))
         if self.options.kube_version and engine() != "helm":
             why = "was not applied: helm-python-sdk renders for a version of its own"
             gaps += (Gap("version", f"--kube-version {self.options.kube_version}", why, "`helm` on PATH"),)
@@ -206,6 +213,24 @@ class _Loader:
         self.result.notes.append(
             f"{unit}: a chart, rendered by {engine()} as release {release}: {len(resources)} Kubernetes objects"
         )
+
+
+def _parts(staged: Staged, rendering: Rendering) -> set[str]:
+    """The folders of other charts that objects were rendered from; what is switched off here may be deployed by itself."""
+    used = {source.split("/templates/")[0] for source, _ in rendering.documents}
+    return {folder for called, folder in staged.folders.items() if called in used and folder in staged.taken_in}
+
+
+def _as_far_as_possible(staged: Staged, attempt: Callable[[], Rendering]) -> Rendering:
+    """Render without the templates that call into a chart that is missing; with what helm said first where nothing is left."""
+    first = rendering = attempt()
+    while rendering.problem and staged.missing and len(staged.left_out) < MOST_LEFT_OUT:
+        if not rendering.lacks or rendering.line is None or not staged.leave_out(rendering.line[0]):
+            break
+        rendering = attempt()
+    if rendering.problem or not rendering.documents:
+        return first
+    return rendering
 
 
 def _first(text: str, path: str) -> Any:
@@ -220,7 +245,7 @@ def _names(missing: Sequence[Dependency]) -> str:
 def _missing_gaps(missing: Sequence[Dependency], values: Mapping[str, Any], chart: Chart) -> Iterator[Gap]:
     """A gap for each dependency that is not there, unless the values switch it off."""
     trees = list(values.values())
-    for one in missing:
+    for one in {one.shown: one for one in missing}.values():
         if not _switched_off(one, trees):
             why = "is a dependency that is not in charts/ and was not fetched"
             yield Gap("remote", f"chart {one.shown}", why, f"`helm dependency build {chart.folder or '.'}`", one.place)

@@ -23,7 +23,9 @@ from llmscan.places import Place, place_of
 CHART = "Chart.yaml"
 MAX_CHART = 64 * 1024 * 1024
 MAX_DEPTH = 6
-OWN_FOLDERS = ("templates/", "charts/", "crds/", "ci/")
+OWN_FOLDERS = ("templates/", "charts/", "crds/", "ci/", "files/", "tests/")
+FOREIGN = re.compile(r"^examples?/|compose[^/]*\.ya?ml$")
+"""What may lie in a chart's folder and be deployed by other means than the chart."""
 VALUES = re.compile(
     r"values[^/]*\.(?:ya?ml|json)$|(?:^|/)Chart\.(?:yaml|lock)$|(?:^|/)requirements\.(?:yaml|lock)$|\.tpl$"
 )
@@ -65,11 +67,16 @@ class Chart:
         return not self.folder or path.startswith(self.folder + "/")
 
     def owns(self, path: str) -> bool:
-        """Whether a file is a part of the chart: templates, values and what else is no manifest of its own."""
+        """Whether a file is a part of the chart: templates, values, and files that templates take in, which are no manifests.
+
+        A chart at the top of a repository has the rest of the repository in its folder, and owns only what charts have.
+        """
         if not self.holds(path):
             return False
         relative = path[len(self.folder) + 1 :] if self.folder else path
-        return relative.startswith(OWN_FOLDERS) or VALUES.search(relative) is not None
+        if relative.startswith(OWN_FOLDERS) or VALUES.search(relative):
+            return True
+        return bool(self.folder) and FOREIGN.search(relative) is None
 
     def called(self, relative: str) -> Place:
         """The first line of a file of the chart."""
@@ -85,6 +92,17 @@ class Staged:
     missing: list[Dependency] = field(default_factory=list)
     taken_in: set[str] = field(default_factory=set)
     """Folders of other charts of the tree that became part of the copy."""
+    left_out: list[str] = field(default_factory=list)
+    """Templates, as helm names them, that need a chart that is missing."""
+
+    def leave_out(self, source: str) -> bool:
+        """Take a template of the chart itself out of the copy."""
+        file = self.path / source.partition("/")[2]
+        if source.startswith("/") or ".." in source or not file.is_file():
+            return False
+        file.unlink()
+        self.left_out.append(source)
+        return True
 
 
 class ChartTooLarge(Exception):

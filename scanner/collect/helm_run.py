@@ -18,6 +18,7 @@ DOCUMENT = re.compile(r"^---(?=[ \t\n]|$)", re.MULTILINE)
 LOCATION = re.compile(r"\(?([\w.+-]+/(?:charts/[\w.+-]+/)*templates/[^\s:\"']+):(\d+)")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+")
 HELP = "put `helm` on PATH, or run `pip install 'llmscan-suite[helm]'`"
+LACKING = ('no template "', "nil pointer evaluating")
 LONGEST = 400
 SHORTEST_SECRET = 4
 
@@ -36,12 +37,14 @@ class Job:
 class Rendering:
     """What came out: (path as helm names it, text) of each document, or the sentence of what went wrong.
 
-    line: the template and line that the sentence is about, as helm names it.
+    line: the template and line that the sentence is about, as helm names them.
     """
 
     documents: tuple[tuple[str, str], ...] = ()
     problem: str = ""
     line: tuple[str, int] | None = None
+    lacks: bool = False
+    """A named template or a value is asked for that no chart at hand has."""
 
 
 def engine() -> str:
@@ -83,8 +86,9 @@ def _by_sdk(chart: Path, job: Job, folder: Path) -> ToolRun:
 def split(output: str) -> Iterator[tuple[str, str]]:
     """The documents that `helm template` prints, each with the template that it says it is from."""
     marks = list(SOURCE.finditer(output))
-    for mark, after in zip(marks, [*(m.start() for m in marks[1:]), len(output)], strict=True):
-        yield mark[1].strip(), output[mark.end() : after]
+    ends = [mark.start() for mark in marks[1:]] + [len(output)]
+    for mark, end in zip(marks, ends, strict=False):
+        yield mark[1].strip(), output[mark.end() : end]
 
 
 def _from_sdk(run: ToolRun, chart: Path, secrets: Iterable[Any]) -> Rendering:
@@ -113,7 +117,8 @@ def _problem(errors: str, chart: Path, secrets: Iterable[Any]) -> Rendering:
     at = (match[1], int(match[2])) if match else None
     text = _masked(text.removesuffix("Use --debug flag to render out invalid YAML").strip(), secrets)
     shown = text if len(text) <= LONGEST else text[:LONGEST] + "…"
-    return Rendering(problem=f"helm says: {shown}" if shown else "helm failed without a word", line=at)
+    problem = f"helm says: {shown}" if shown else "helm failed without a word"
+    return Rendering(problem=problem, line=at, lacks=any(sign in text for sign in LACKING))
 
 
 def _masked(text: str, secrets: Iterable[Any]) -> str:
