@@ -307,7 +307,9 @@ def _ports(
     workload: Workload, container: Container, known: Sequence[KnownPort], services: Iterable[Service]
 ) -> Iterator[tuple[int, str, str, str, bool, Place | None]]:
     """Each port that the container is known, declared or addressed to serve on."""
-    by_number = {port.port: port for port in known}
+    by_number: dict[int, KnownPort] = {}
+    for entry in known:  # of two products that may have the same port, the one that comes first has it
+        by_number.setdefault(entry.port, entry)
     declared = {port.number: port for port in container.ports}
     numbers = list(dict.fromkeys([*by_number, *declared, *_addressed(workload, container, services)]))
     for number in numbers:

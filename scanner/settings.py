@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from llmscan import config_files
-from llmscan.commandline import Expanded, Line, arguments, command_lines, expand, find_flag
+from llmscan.commandline import Expanded, Line, arguments, command_lines, expand, find_flag, line_text
 from llmscan.model import Container, Gap, Origin, Workload
 from llmscan.places import Place
 from llmscan.products import Running
@@ -66,12 +66,18 @@ class Reading:
 
     @cached_property
     def lines(self) -> tuple[Line, ...]:
-        """The command lines, with the image's entrypoint in front where the deployment sets none."""
+        """The command lines that start the product, or all where none is known to; the image's entrypoint is in front where nothing replaces it."""
         prefix = self.running.product.facts.get("image", {}).get("command", ())
         extra = self.running.product.facts.get("arguments_from", ())
-        if not extra and (not prefix or self.container.command is not None):
-            return self.plain_lines
-        return command_lines(self.container, prefix, extra)
+        plain = not extra and (not prefix or self.container.command is not None)
+        lines = self.plain_lines if plain else command_lines(self.container, prefix, extra)
+        own = tuple(line for line in lines if self._starts(line)) if len(lines) > 1 else ()
+        return own or lines
+
+    def _starts(self, line: Line) -> bool:
+        """Whether a line starts the product: on other lines, flags are those of other programs (`ray start --port`)."""
+        text = line_text(line)
+        return any(command.pattern.search(text) for command in self.running.product.commands)
 
     def _resolve(self, name: str, definition: Mapping[str, Any]) -> Found:
         public = definition.get("public") == "true"

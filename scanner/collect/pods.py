@@ -135,7 +135,7 @@ def workload(resource: Mapping[str, Any], pod: PodSpec, namespace: str, configs:
         os=str(mapping(spec, "os").get("name", "linux")),
         replicas=_replicas(resource),
         service_account=str(spec.get("serviceAccountName") or ""),
-        place=place_of(resource) if pod.variant == "" else place_of(spec),
+        place=(place_of(spec) if pod.variant else None) or place_of(resource),
         variant=pod.variant,
         resource=None if built_in else resource,
         api_version=str(resource.get("apiVersion", "")),
