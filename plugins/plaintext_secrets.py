@@ -25,8 +25,8 @@ from llmscan import (
 CATEGORY = "plaintext-secret"
 REFS = ("CWE-798", "CWE-312", "MCP01:2025", "NSA-CISA-K8s-1.2:network")
 SECRET_NAME = re.compile(
-    r"(?:^|[_.\-a-z])(?:PASSWORDS?|PASSWD|PASSPHRASE|PWD|PASS|SECRETS?|TOKENS?|API_?KEYS?|APIKEY|ACCESS_?KEY|PRIVATE_?KEY|ENCRYPTION_?KEY|MASTER_?KEY"
-    r"|SIGNING_?KEY|AUTH_?KEY|SECRET_?KEY|ENC_?KEY|KEY_?BASE|SALT|CREDENTIALS?)(?:$|[_.\-])|(?:REDIS|VALKEY|CACHE|BROKER)_AUTH$",
+    r"(?:^|[_.\-a-z])(?:PASSWORDS?|PASSWD|PASSPHRASE|PWD|PSW|PASS|SECRETS?|TOKENS?|API_?KEYS?|APIKEY|ACCESS_?KEY|PRIVATE_?KEY|ENCRYPTION_?KEY|MASTER_?KEY"
+    r"|SIGNING_?KEY|AUTH_?KEY|SECRET_?KEY|ENC_?KEY|ROOT_?KEY|ADMIN_?KEY|SERVER_?KEY|KEY_?BASE|SALT|CREDENTIALS?)(?:$|[_.\-])|(?:REDIS|REDISCLI|VALKEY|CACHE|BROKER)_AUTH$",
     re.IGNORECASE,
 )
 NO_SECRET_NAME = re.compile(
@@ -38,7 +38,7 @@ NO_SECRET_NAME = re.compile(
 )
 OWN_SECRET = re.compile(
     r"JWT|SESSION|NEXTAUTH|SECRET_?KEY(?!_?ID)|ENCRYPTION|SALT|MASTER_?KEY|REGISTRATION|SIGNING|COOKIE|ROOT_?PASS|ADMIN_?PASS|(?:^|_)PASSWORD$|KEY_?BASE"
-    r"|CREDS_(?:KEY|IV)|APP_?SECRET|AUTH_?SECRET|(?:REDIS|VALKEY|CACHE|BROKER)_AUTH$",
+    r"|CREDS_(?:KEY|IV)|APP_?SECRET|AUTH_?SECRET|ROOT_?KEY|ADMIN_?(?:KEY|TOKEN)|SERVER_?KEY|^AUTH_?TOKEN$|(?:PASSWD|PSW)$|(?:REDIS|REDISCLI|VALKEY|CACHE|BROKER)_AUTH$",
     re.IGNORECASE,
 )
 """Names of secrets that the service itself checks or signs with: there a placeholder is the secret in force."""
@@ -64,6 +64,10 @@ NOT_SECRET = re.compile(
     r"^(?:true|false|yes|no|on|off|\d{1,5}(?:\.\d+)?|~?/[\w./-]*|https?://[^@]*|[\w.-]+:\d+|)$", re.IGNORECASE
 )
 URL_CREDENTIALS = re.compile(r"^[a-z][a-z0-9+.-]*://[^\s/:@]*:(?P<password>[^\s/@]+)@", re.IGNORECASE)
+CONNECTION_STRING = re.compile(r"(?:^|[\s;?&])(?:password|pwd)\s*=\s*'?(?P<password>[^\s;'\"&]+)", re.IGNORECASE)
+"""A password inside a connection string (`host=db user=app password=...`)."""
+PASSWORD_NAME = re.compile(r"(?:PASSWORD|PASSWD|PSW|PASS)$", re.IGNORECASE)
+NUMBER = re.compile(r"^\d{3,5}$")
 PAIR_NAME = re.compile(r"(?:^|_)(?:BASIC_?)?AUTH$|BASIC_?AUTH|_CREDENTIALS?$", re.IGNORECASE)
 PAIR = re.compile(r"^[A-Za-z][\w.@-]*[/:](?P<password>[^/:\s]\S*)$")
 """A user and a password in one value (`NEO4J_AUTH=neo4j/password`), by which the service itself lets callers in."""
@@ -86,26 +90,27 @@ def is_secret(name: str, value: str | None, *, own: bool | None = None) -> bool:
     text = value.strip().strip("\"'")
     if PROVIDER_KEY.match(text) and not re.search(r"(.)\1{5,}", text):
         return True
-    url = URL_CREDENTIALS.match(text)
-    if url:
-        return (
-            not VARIABLE.search(url["password"])
-            and not OWN_PLACEHOLDER.search(url["password"])
-            and url["password"] not in ("", "None")
-        )
-    pair = PAIR.match(text) if PAIR_NAME.search(name) else None
-    if pair:
-        return not VARIABLE.search(pair["password"]) and not OWN_PLACEHOLDER.search(pair["password"])
+    inside = _password_inside(name, text)
+    if inside is not None:
+        return not VARIABLE.search(inside) and not OWN_PLACEHOLDER.search(inside) and inside != "None"
     if (
         not SECRET_NAME.search(_spaced(name))
         or NO_SECRET_NAME.search(name)
         or VARIABLE.search(text)
-        or NOT_SECRET.match(text)
+        or (NOT_SECRET.match(text) and not (PASSWORD_NAME.search(name) and NUMBER.match(text)))
     ):
         return False
     if own if own is not None else OWN_SECRET.search(name):
         return not OWN_PLACEHOLDER.search(text)
     return not PLACEHOLDER.search(text) and not NO_KEY.match(text)
+
+
+def _password_inside(name: str, text: str) -> str | None:
+    """The password within a URL, a connection string, or a pair of user and password."""
+    found = URL_CREDENTIALS.match(text)
+    if found is None and "\n" not in text:
+        found = CONNECTION_STRING.search(text) or (PAIR.match(text) if PAIR_NAME.search(name) else None)
+    return found["password"] if found else None
 
 
 def _spaced(name: str) -> str:

@@ -42,6 +42,7 @@ GROUP = "llmscan"
 BUILTIN_RULES = (
     "exposed_ports",
     "authentication",
+    "switched_off",
     "cors",
     "root_containers",
     "host_access",
