@@ -98,7 +98,8 @@ def _judge(container: Container, scan: Scan, reach: Reach, limited: bool = False
         answers = door.decision.answers
         if answers == {"open"} or ("open" in answers and door.decision.missing):
             told.add(door.running.id)
-            if (door.reach, door.limited) == (reach, limited):
+            same = ("door", door.running.id, door.role, answers, reach, limited)
+            if (door.reach, door.limited) == (reach, limited) and scan.first(container, same):
                 yield _verdict(door, container, scan)
             elif reach is Reach.INTERNET and door.endpoint is not None and door.endpoint.unseen:
                 yield _unseen(door, door.endpoint)

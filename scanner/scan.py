@@ -327,12 +327,19 @@ def merge(findings: Iterable[Finding]) -> list[Finding]:
         key = seen.get(item.fingerprint + item.status) or line
         if key not in result:
             result[key] = item
-        elif item.resource != result[key].resource or item.place != result[key].place:
+        elif _elsewhere(item, result[key]):
             other = Related(item.resource.name, item.resource.kind, item.resource.namespace, item.place)
             if other not in result[key].related:
                 result[key] = replace(result[key], related=(*result[key].related, other))
         seen[item.fingerprint + item.status] = key
     return list(result.values())
+
+
+def _elsewhere(item: Finding, told: Finding) -> bool:
+    """Whether a finding is about another object than the one told, or another file: not the next template of the same object."""
+    if item.resource != told.resource:
+        return True
+    return item.place is not None and told.place is not None and item.place.path != told.place.path
 
 
 def order(item: Finding) -> tuple[Any, ...]:
