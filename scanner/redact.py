@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import cached_property
 
 from llmscan.findings import Failure, Finding, InventoryItem, Related, Report
 from llmscan.model import Container, Gap, Stack, Workload
@@ -27,18 +28,25 @@ class Secrets:
     """The values of some stacks that must not be shown."""
 
     def __init__(self) -> None:
-        self.values: set[str] = set()
+        self.private: set[str] = set()
         self.public: set[str] = set()
+        self._sources: dict[str, str] = {}
 
     def add(self, scan: Scan) -> None:
-        """Take in the values of one stack."""
-        for text in _private(scan.stack):
-            self.values.update(TOKEN.findall(text))
-            if 5 <= len(text) <= 200 and "\n" not in text:
-                self.values.add(text)
-        for text in _public(scan):
-            self.public.update(TOKEN.findall(text))
-            self.public.add(text)
+        """Take in the values of one stack; they are cut up only once it is known what was said."""
+        self.private.update(_private(scan.stack))
+        self.public.update(_public(scan))
+        for _, container in scan.containers():
+            for running in scan.products_of(container):
+                self._sources.setdefault(running.id, running.product.source)
+
+    @cached_property
+    def values(self) -> frozenset[str]:
+        """The tokens that must not be shown."""
+        shown = {token for text in (*self.public, *self._sources.values()) for token in TOKEN.findall(text)}
+        hidden = {token for text in self.private for token in TOKEN.findall(text)}
+        hidden.update(text for text in self.private if 5 <= len(text) <= 200 and "\n" not in text)
+        return frozenset(hidden - shown - self.public)
 
     def hide(self, text: str) -> str:
         """`text` without secrets."""
@@ -50,7 +58,7 @@ class Secrets:
     def _token(self, match: re.Match[str]) -> str:
         token = match[0]
         for candidate in (token, token.rstrip(".:!?/"), token.partition(":")[2], token.partition("=")[2]):
-            if len(candidate) >= 5 and candidate in self.values and candidate not in self.public:
+            if len(candidate) >= 5 and candidate in self.values:
                 return token.replace(candidate, HIDDEN)
         return token
 
@@ -90,7 +98,6 @@ def _public(scan: Scan) -> Iterator[str]:
                 for name, definition in running.product.facts.get("settings", {}).items():
                     if definition.get("public") == "true":
                         yield from (text for text in (reading.setting(name).value,) if text)
-                yield running.product.source
     for named in (*stack.services, *stack.routes, *stack.policies, *stack.configs, *stack.networks):
         yield named.name
         yield from ((named.place.path,) if named.place else ())
@@ -107,8 +114,10 @@ def _workload_names(workload: Workload) -> Iterator[str]:
 def _container_names(container: Container) -> Iterator[str]:
     yield container.name
     yield from container.env
-    if container.image:
-        yield from (container.image.reference, container.image.name)
+    image = container.image
+    while image is not None:
+        yield from (image.reference, image.name)
+        image = image.base
     for volume in container.mounts:
         yield from (volume.source, volume.mounted_at)
     yield from (file.path for file in container.files)
@@ -118,7 +127,7 @@ def redact(report: Report, secrets: Secrets) -> Report:
     """The report without secrets, in every text that a format shows."""
     for rule in report.rules:
         for text in (rule.title, rule.why, rule.fix):
-            secrets.public.update(TOKEN.findall(text))
+            secrets.public.add(text)
     hide = secrets.hide
     return replace(
         report,
