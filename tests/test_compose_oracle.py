@@ -4,6 +4,7 @@ What is compared, service by service: image, environment with its env files, pub
 networks, logging, capabilities, security options, profiles, command and entrypoint. What is meant to differ:
 
 - Variables without a value: Compose fills in nothing, we keep them as unknown; so the test gives each of them a value first.
+- A `default.env` that a project ships for the `.env` that it has not: Compose does not read it, so it is given its values.
 - `$`: Compose doubles it when it prints, so that its output can be read again.
 - Paths: Compose prints absolute ones, ours are relative to the working directory; `~` stays, since whose home it is is unknown;
   `PWD` is the project's folder.
@@ -199,10 +200,11 @@ def unknown(node: Any, kind: str = "") -> Iterator[tuple[str, str]]:
             yield from unknown(value, kind)
 
 
-def supplied(composed: Composed) -> dict[str, str]:
-    """A value for each unknown variable, such as fits where it stands."""
+def supplied(plan: Plan, composed: Composed) -> dict[str, str]:
+    """A value for each variable that only we know, or nobody: such as fits where it stands."""
     fitting = {"ports": "7007", "volumes": "/seven", "image": "seven"}
-    found: dict[str, str] = {}
+    has_own = Path(plan.directory, ".env").exists()
+    found = {} if has_own else {name: str(value) for name, value in composed.environment.items()}
     for name, kind in unknown(composed.tree):
         if name not in found or kind == "ports":
             found[name] = fitting.get(kind, "7")
@@ -244,7 +246,9 @@ def test_corpus_is_resolved_as_compose_does(
         composed = loaded(plan, {})
         assert isinstance(composed, Composed)
         write_missing_env_files(composed)
-        result = differences(plan, supplied(composed))
+        composed = loaded(plan, {})
+        assert isinstance(composed, Composed)
+        result = differences(plan, supplied(plan, composed))
         if isinstance(result, str):
             refused[" + ".join(plan.files)] = result
             result = uninterpolated(plan)

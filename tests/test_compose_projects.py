@@ -158,6 +158,33 @@ def test_paths_of_a_part_count_from_the_project_that_it_belongs_to() -> None:
     assert all_gaps(found) == []
 
 
+def test_defaults_that_a_project_ships_stand_in_for_its_env_file() -> None:
+    """A lone `default.env` gives what no `.env` gives, and the gap says so; an example, an empty value, and one of several do not."""
+    text = "services: {app: {image: '${IMAGE}:${TAG}', user: '${WHO}'}}"
+    files = {
+        "compose.yaml": text,
+        "profiles/default.env": "IMAGE=example/app\nTAG=latest\nWHO=\n",
+        ".env.example": "WHO=0\n",
+    }
+    (stack,) = load(files)
+    assert isinstance(stack, Stack)
+    one = stack.workloads[0].containers[0]
+    assert one.image and (one.image.name, one.image.tag) == ("example/app", "latest")
+    assert (
+        one.image.place and one.image.place.decided_by and one.image.place.decided_by[:2] == ("profiles/default.env", 1)
+    )
+    assert one.security.run_as_user.value is None and one.security.run_as_user.gap
+    assert [str(gap) for gap in stack.gaps] == [
+        ".env is not in the repository; profiles/default.env, which it ships, stands in for it"
+    ]
+    for further in ({".env": "OTHER=1\n"}, {"other/default.env": "TAG=2\n"}):
+        (stack,) = load({**files, **further})
+        assert isinstance(stack, Stack) and stack.workloads[0].containers[0].image
+        assert stack.workloads[0].containers[0].image.gap
+        for name in further:
+            Path(name).unlink()
+
+
 def test_a_shared_env_file_is_reported_once() -> None:
     """The values of a `.env` that several projects use belong to the first."""
     found = load({".env": "KEY=1\n", "compose.yaml": APP, "other.yaml": APP + "    environment: ['K=${KEY}']\n"})

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from llmscan.collect.compose_defaults import shipped_defaults
 from llmscan.collect.compose_env import EnvEntry, parse_env, variables
 from llmscan.collect.compose_forms import canonical_service, items_of, scalar_text
 from llmscan.collect.compose_interpolation import gap_of, interpolate_tree, is_known, limited
@@ -74,6 +75,8 @@ def compose_project(
         if entries := dotenv(sources, path, environment):
             loading.env_files[path] = entries
             environment = environment | dict(variables(entries)) | dict(allowed)
+    if not env_files and not loading.env_files:
+        environment = loading.ship(directory, environment)
     tree = loading.files(files, directory, environment, files)
     return loading.result(files, directory, tree, environment)
 
@@ -97,6 +100,17 @@ class _Loading:
         self.extended: set[tuple[str, str]] = set()
         self.env_files: dict[str, tuple[EnvEntry, ...]] = {}
         self._filled: dict[tuple[str, int], tuple[Mapping[str, str], PlacedMap]] = {}
+
+    def ship(self, directory: str, environment: Mapping[str, str]) -> dict[str, str]:
+        """`environment`, below it what the project ships as defaults for the `.env` that it has not; the gap says so."""
+        shipped = shipped_defaults(directory, self.sources)
+        if shipped is None:
+            return dict(environment)
+        path, entries = shipped
+        self.env_files[path] = entries
+        why = f"{ABSENT}; {path}, which it ships, stands in for it"
+        self.gaps.append(Gap("environment", join(directory, ".env"), why, "that file", Place(path, 1, 1, 1)))
+        return dict(variables(entries)) | dict(environment)
 
     def result(
         self, files: tuple[str, ...], directory: str, tree: PlacedMap, environment: Mapping[str, str]
