@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner, Result
 
 from llmscan.collect.api_resources import BUILTIN, CUSTOM
 from llmscan.collect.cluster import ClusterOptions, Listing, connect
+from llmscan.commands import group
 
 Json = dict[str, Any]
 
@@ -25,6 +27,7 @@ ON_A_CLUSTER = [
     pytest.mark.skipif(not KUBECONFIG, reason="LLMSCAN_TEST_KUBECONFIG names no cluster"),
 ]
 _EXEC = "client.authentication.k8s.io/v1"
+OUTSIDE = ("gateways", "httproutes", "grpcroutes", "tcproutes", "tlsroutes", "clusterservingruntimes")
 ELSEWHERE = ["configmaps outside namespace", "daemonsets outside namespace", "pods outside namespace"]
 
 
@@ -121,6 +124,16 @@ class Tenant:
         path.write_text(json.dumps(config))
         return ClusterOptions((self.name,), kubeconfig=str(path))
 
+    def run(self, options: ClusterOptions, *more: str) -> Result:
+        """The command as this service account."""
+        arguments = ["k8s", "-n", self.name, "--kubeconfig", str(options.kubeconfig), *more]
+        return CliRunner().invoke(group, arguments)
+
+    def scan(self, options: ClusterOptions) -> Json:
+        """The JSON report of the command."""
+        document: Json = json.loads(self.run(options, "--format", "json").stdout)
+        return document
+
     def listing(self) -> Listing:
         return connect(self.options()).list()
 
@@ -166,9 +179,31 @@ class TestOnARealCluster:
         options = tenant.options()
         for resource in BUILTIN:
             tenant.revoke(resource.group, resource.plural)
-            gaps = connect(options).list().gaps
-            assert {resource.plural} == {gap.what.split()[0] for gap in gaps}
-            assert all(f"permission to list {resource.qualified} " in gap.would for gap in gaps)
+            document = tenant.scan(options)
+            gaps = document["coverage"]["gaps"]
+            assert {resource.plural} == {gap["what"].split()[0] for gap in gaps}
+            assert all(f"permission to list {resource.qualified} " in gap["would"] for gap in gaps)
+            assert document["failures"] == []
+
+    def test_the_command_reports_no_gap_with_the_cluster_role(self, tenant: Tenant) -> None:
+        """What the file grants is enough for the whole scan, and the access check says so beforehand."""
+        tenant.grant("ClusterRole")
+        options = tenant.options()
+        document = tenant.scan(options)
+        assert (document["coverage"]["gaps"], document["failures"]) == ([], [])
+        assert tenant.run(options, "--check-access").exit_code == 0
+
+    @pytest.mark.parametrize("plugin", [False, True])
+    def test_the_command_reports_what_the_role_lacks(self, tenant: Tenant, plugin: bool) -> None:
+        """With a token and with a credential plugin alike, the gaps are those of the file's comments and no failure."""
+        tenant.grant("Role")
+        options = tenant.options(plugin)
+        document = tenant.scan(options)
+        named = {gap["what"].split()[0] for gap in document["coverage"]["gaps"]}
+        assert {"namespaces", "nodes", "pods", "daemonsets", "configmaps"} <= named
+        assert named <= {"namespaces", "nodes", "pods", "daemonsets", "configmaps", *OUTSIDE}
+        assert document["failures"] == []
+        assert tenant.run(options, "--check-access").exit_code == 3
 
     def test_the_access_check_agrees_with_the_reading(self, tenant: Tenant) -> None:
         """What the review allows is what the list gives."""
