@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 from rendering_tools import FIXTURES, collect, only, write
 
-from llmscan.collect.files import FilesOptions
+from llmscan.collect.files import FilesOptions, collect_files
 from llmscan.commands import group
 from llmscan.model import Reach, Stack, Workload
 from llmscan.scan import Collection
@@ -92,7 +92,7 @@ def test_exclude_leaves_out_in_the_syntax_of_gitignore(
 
 
 def test_links_are_not_followed(tools: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither a linked file nor a linked folder, inside of the tree or out of it; each linked file is noted."""
+    """Neither a linked file nor a linked folder; one that leads out of the tree is named as not seen."""
     write(tmp_path, {"outside/app.yaml": DEPLOYMENT.replace("NAME", "outside")})
     root = write(tmp_path / "r", REPOSITORY)
     (root / "plain" / "again.yaml").symlink_to("app.yaml")
@@ -100,10 +100,21 @@ def test_links_are_not_followed(tools: None, tmp_path: Path, monkeypatch: pytest
     (root / "more").symlink_to(tmp_path / "outside")
     found = collect(root, monkeypatch)
     assert workloads(found)["plain"] == ["plain"]
-    assert {note for note in found.notes if "link" in note} == {
-        "plain/again.yaml: a link, not followed",
-        "plain/out.yaml: a link, not followed",
-    }
+    assert "plain/again.yaml: a link, not followed" in found.notes
+    assert {gap.what for gap in found.gaps} >= {"plain/out.yaml", "more"}
+
+
+def test_charts_of_several_places_are_kept_apart(tools: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chart at the top of one PATH does not take in what lies in the `charts/` of another."""
+    service = {"templates/app.yaml": DEPLOYMENT.replace("NAME", "{{ .Release.Name }}")}
+    chart = "apiVersion: v2\nname: {}\nversion: 0.1.0\n"
+    write(tmp_path / "one", {"Chart.yaml": chart.format("one")} | service)
+    write(tmp_path / "two" / "charts" / "two", {"Chart.yaml": chart.format("two")} | service)
+    monkeypatch.chdir(tmp_path / "one")
+    assert workloads(collect_files([".", "../two"], FilesOptions())) == {".": ["one"], "charts/two": ["two"]}
+    monkeypatch.chdir(tmp_path / "bin")
+    found = workloads(collect_files(["../one", "../two"], FilesOptions()))
+    assert found == {"one": ["one"], "two/charts/two": ["two"]}
 
 
 def test_what_was_taken_for_what_is_noted(tools: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,7 +49,7 @@ def load_charts(tree: FileTree, options: ChartOptions = ChartOptions()) -> Rende
         chart = read_chart(tree, folder)
         if isinstance(chart, Chart):
             charts.append(chart)
-            result.claimed.update(path for path in tree.paths if chart.owns(path))
+            result.claimed |= chart.owned(tree)
         elif chart is not None:
             result.failures.append(
                 Failure("input", chart.place.path, f"a chart was not read: {chart.reason}", chart.place)

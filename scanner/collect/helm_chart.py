@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -50,30 +50,35 @@ class Dependency:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A chart of the tree. `folder` "" is the working directory; `tree` what Chart.yaml holds."""
+    """A chart of the tree. `folder` "" is the working directory, or the only PATH elsewhere; `at` where that is."""
 
     folder: str
+    at: Path
     name: str
     library: bool
     dependencies: tuple[Dependency, ...] = ()
-    tree: Mapping[str, Any] = field(default_factory=dict)
 
     def inside(self, relative: str) -> str:
         """The path of a file of the chart, as the report names it."""
         return f"{self.folder}/{relative}" if self.folder else relative
 
-    def holds(self, path: str) -> bool:
-        """Whether a file lies in the chart's folder."""
-        return not self.folder or path.startswith(self.folder + "/")
+    def files(self, tree: FileTree) -> list[str]:
+        """The paths of all files in the chart's folder; without a name of its own, also those of other PATHs look as if they were."""
+        start = f"{self.folder}/" if self.folder else ""
+        return [
+            path
+            for path in tree.paths
+            if path.startswith(start) and (start or tree.absolute(path).is_relative_to(self.at))
+        ]
 
-    def owns(self, path: str) -> bool:
-        """Whether a file is a part of the chart: templates, values, and files that templates take in, which are no manifests.
+    def owned(self, tree: FileTree) -> set[str]:
+        """The files that are parts of the chart: templates, values, and files that templates take in, which are no manifests.
 
         A chart at the top of a repository has the rest of the repository in its folder, and owns only what charts have.
         """
-        if not self.holds(path):
-            return False
-        relative = path[len(self.folder) + 1 :] if self.folder else path
+        return {path for path in self.files(tree) if self._owns(path[len(self.folder) + 1 :] if self.folder else path)}
+
+    def _owns(self, relative: str) -> bool:
         if relative.startswith(OWN_FOLDERS) or VALUES.search(relative):
             return True
         return bool(self.folder) and FOREIGN.search(relative) is None
@@ -111,9 +116,12 @@ class ChartTooLarge(Exception):
 
 def chart_folders(tree: FileTree) -> list[str]:
     """Folders with a Chart.yaml that are not a dependency inside of another chart."""
-    folders = sorted(folder_of(path) for path in tree.paths if path.rpartition("/")[2] == CHART)
-    known = set(folders)
-    return [folder for folder in folders if not any(parent in known for parent in _charts_above(folder))]
+    found = {folder_of(path): tree.absolute(path).parent for path in tree.paths if path.rpartition("/")[2] == CHART}
+    return sorted(
+        folder
+        for folder, at in found.items()
+        if not any(parent in found and at.is_relative_to(found[parent]) for parent in _charts_above(folder))
+    )
 
 
 def _charts_above(folder: str) -> Iterator[str]:
@@ -139,7 +147,8 @@ def read_chart(tree: FileTree, folder: str) -> Chart | Unreadable | None:
     if not isinstance(name, str) or not NAME.match(name):
         return Unreadable(Place(path, 1, 1, 1), "it gives the chart no usable name")
     listed = found.get("dependencies") or _requirements(tree, folder)
-    return Chart(folder, name, found.get("type") == "library", tuple(_dependencies(listed)), found)
+    at = tree.absolute(path).parent
+    return Chart(folder, at, name, found.get("type") == "library", tuple(_dependencies(listed)))
 
 
 def _requirements(tree: FileTree, folder: str) -> Any:
@@ -172,9 +181,8 @@ class _Copy:
 
     def chart(self, chart: Chart, target: Path, called: str, depth: int) -> None:
         self.staged.folders[called] = chart.folder
-        for path in self.tree.paths:
-            if chart.holds(path):
-                self._file(self.tree.absolute(path), target / PurePosixPath(path).relative_to(chart.folder or "."))
+        for path in chart.files(self.tree):
+            self._file(self.tree.absolute(path), target / PurePosixPath(path).relative_to(chart.folder or "."))
         self._vendored(chart, target)
         missing = [one for one in chart.dependencies if not self._present(one, chart, target, called, depth)]
         if missing:
@@ -193,7 +201,7 @@ class _Copy:
 
     def _vendored(self, chart: Chart, target: Path) -> None:
         """What `helm dependency build` brought, which repositories leave to .gitignore."""
-        source = self.tree.absolute(chart.inside(CHART)).parent / "charts"
+        source = chart.at / "charts"
         for folder, folders, files in os.walk(source):
             folders[:] = [name for name in folders if not (Path(folder) / name).is_symlink()]
             for name in files:
