@@ -76,6 +76,8 @@ def _roles(running: Running, container: Container, scan: Scan) -> Iterator[str]:
 
 def _door(running: Running, role: str, decision: Decision, container: Container, scan: Scan) -> Door:
     endpoints = [e for e in scan.endpoints_of(container) if e.product == running.id and (not role or e.role == role)]
+    if not endpoints and not role and not running.product.facts.get("ports"):
+        endpoints = [endpoint for endpoint in scan.endpoints_of(container) if not endpoint.product]
     serving = [e for e in endpoints if e.role not in ("metrics",)] or endpoints
     endpoint = max(serving, key=lambda e: e.reach, default=None)
     default = Reach.CLUSTER if not endpoints and not _loopback(running, container, scan) else Reach.LOOPBACK
@@ -228,7 +230,7 @@ def open_to_the_cluster(container: Container, scan: Scan) -> Iterator[Verdict]:
     refs=REFS,
 )
 def open_to_admitted_peers(container: Container, scan: Scan) -> Iterator[Verdict]:
-    """A network policy narrows who can knock, and those who can are still asked for nothing.
+    """A network policy limits who can connect, and those who can are still asked for nothing.
 
     Set the product's key as well: a policy knows addresses, not callers.
     """
@@ -286,7 +288,7 @@ def _uncovered(door: Door, entry: Mapping[str, Any], unseen: tuple[Gap, ...]) ->
     refs=("CWE-1188", "CWE-306"),
 )
 def looks_like_authentication(container: Container, scan: Scan) -> Iterator[Verdict]:
-    """Somebody meant to lock this door and believes it locked.
+    """The setting protects nothing, and whoever wrote it believes that callers are asked for a credential.
 
     Use the setting that the product checks, and remove this one.
     """

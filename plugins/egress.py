@@ -115,11 +115,11 @@ def cloud_relay(container: Container, scan: Scan) -> Iterator[Verdict]:
     yield from _judge(container, scan, KINDS["EGR003"])
 
 
-@rule("EGR004", "Fetches its model when it starts", Severity.INFO, category="model-download", refs=REFS)
+@rule("EGR004", "Downloads models or data when it starts", Severity.INFO, category="model-download", refs=REFS)
 def download_at_start(container: Container, scan: Scan) -> Iterator[Verdict]:
-    """A start then depends on a hub, and on what the hub serves that day.
+    """A start then depends on somebody else's server, and on what it serves that day.
 
-    Bring the model along (a volume or an image), and switch the product to offline.
+    Bring the files along (a volume or an image), and switch the download off.
     """
     yield from _judge(container, scan, ("download",))
 

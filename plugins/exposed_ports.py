@@ -159,7 +159,7 @@ def control_port_on_the_internet(endpoint: Endpoint, scan: Scan) -> Iterator[Ver
 
 @rule("EXP002", "Model, data or control port open beyond its host", Severity.HIGH, category="exposed-port", refs=REFS)
 def serving_port_beyond_the_host(endpoint: Endpoint, scan: Scan) -> Iterator[Verdict]:
-    """Everyone on the network can knock at the model server or data store: use it, wear it out, try its weaknesses.
+    """Everyone on the network can reach the model server or data store: overload it, try passwords, exploit its flaws.
 
     Publish it on loopback or inside the cluster only, and put an authenticating proxy in front of what must be open.
     """
@@ -177,7 +177,7 @@ def port_beyond_the_host(endpoint: Endpoint, scan: Scan) -> Iterator[Verdict]:
 
 @rule("EXP004", "Web page or metrics open beyond its host", Severity.LOW, category="exposed-port", refs=REFS)
 def page_beyond_the_host(endpoint: Endpoint, scan: Scan) -> Iterator[Verdict]:
-    """A page or metrics that the whole network can load tells what runs here, and is one more door to try.
+    """A page or metrics that the whole network can load tells what runs here, and is one more way in.
 
     Publish it on loopback, or behind the proxy that signs users in.
     """

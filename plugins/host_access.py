@@ -272,7 +272,7 @@ def unsafe_sysctls(workload: Workload, scan: Scan) -> Iterator[Verdict]:
     refs=("PSS-1.37:seLinuxOptions", "CIS-Docker-1.6.0:5.3", *REFS),
 )
 def se_linux_loosened(workload: Workload, scan: Scan) -> Iterator[Verdict]:
-    """SELinux keeps a container to its own files; another type, user or role, or none at all, lets it at those of the host.
+    """SELinux keeps a container to its own files; another type, user or role, or none at all, opens those of the host to it.
 
     Remove the override, or name one of the types made for containers (`container_t`, `container_init_t`, `container_kvm_t`).
     """

@@ -224,7 +224,7 @@ def lifecycle_too_short(stack: Stack, scan: Scan) -> Iterator[Verdict]:
 
 @rule("LOG005", "Requests are not logged", Severity.LOW, category=CATEGORY, refs=REFS)
 def requests_not_logged(container: Container, scan: Scan) -> Iterator[Verdict]:
-    """A setting of the product itself switches off the record of who called it.
+    """A setting of the product switches off the record of who called it, so that misuse leaves no trace.
 
     Leave access logging on, and ship it to a store; filter out the health checks instead.
     """

@@ -146,7 +146,7 @@ def proc_mount_changed(container: Container, scan: Scan) -> Iterator[Verdict]:
 
 @rule("HRD007", "Volume of a restricted type", Severity.LOW, category=CATEGORY, refs=("PSS-1.37:restrictedVolumes",))
 def restricted_volume(workload: Workload, scan: Scan) -> Iterator[Verdict]:
-    """A volume that names a path of the node or a server of its own goes past the claims by which an administrator gives out storage.
+    """A volume that names a path of the node, or a storage server itself, bypasses the claims by which an administrator gives out storage.
 
     Mount a PersistentVolumeClaim, and let its storage class name the server.
     """

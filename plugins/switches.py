@@ -37,9 +37,9 @@ def _entry(entry: Mapping[str, Any], running: Running, reading: Reading) -> Iter
 
 @rule("SWI001", "A switch hands control to callers", Severity.HIGH, category=CATEGORY, refs=REFS)
 def control_for_callers(container: Container, scan: Scan) -> Iterator[Verdict]:
-    """A development mode, a debug console or a code tool that is on in production is a way in that its maker documented.
+    """Development modes, debug consoles and code tools let callers run code or change the server, and anybody can read how.
 
-    Switch it off where the deployment serves anybody but its developer.
+    Switch it off wherever anybody but its developer can reach the server.
     """
     yield from _judge(container, scan, Severity.HIGH)
 
@@ -53,9 +53,9 @@ def wider_for_callers(container: Container, scan: Scan) -> Iterator[Verdict]:
     yield from _judge(container, scan, Severity.MEDIUM)
 
 
-@rule("SWI003", "A switch that is better off", Severity.LOW, category=CATEGORY, refs=REFS)
+@rule("SWI003", "A switch weakens a protection", Severity.LOW, category=CATEGORY, refs=REFS)
 def better_off(container: Container, scan: Scan) -> Iterator[Verdict]:
-    """It gives more than most deployments need, and some day somebody uses it.
+    """It gives more than most deployments need, and takes away a protection that costs nothing.
 
     Switch it off unless you need it.
     """
