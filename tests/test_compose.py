@@ -112,7 +112,9 @@ def test_an_extended_service_points_into_the_file_it_came_from(monkeypatch: pyte
         ("host-path", "/var/run/docker.sock", "/var/run/docker.sock", "common/deeper/root.yaml"),
     }
     assert one.security.run_as_user.value == 0
-    assert one.env["ENGINE"].place is not None and one.env["ENGINE"].place.path == "common/engine.env"
+    place = one.env["ENGINE"].place
+    assert place and place.path == "common/services.yaml"
+    assert place.decided_by and place.decided_by.path == "common/engine.env"
 
 
 def test_an_included_project_has_its_own_folder_and_variables(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,7 +259,9 @@ def test_env_files_lie_below_the_environment(monkeypatch: pytest.MonkeyPatch) ->
         "FIRST": None,
         "UNSET_HERE": None,
     }
-    assert env["SECOND"].place is not None and tuple(env["SECOND"].place[:2]) == ("conf/second.env", 1)
+    place = env["SECOND"].place
+    assert place and place[:2] == ("compose.yaml", 9)
+    assert place.decided_by and place.decided_by[:2] == ("conf/second.env", 1)
 
 
 def test_values_of_an_env_file_alone() -> None:

@@ -144,18 +144,23 @@ def test_what_is_extended_is_not_judged_again() -> None:
 
 
 def test_paths_of_a_part_count_from_the_project_that_it_belongs_to() -> None:
-    """Where nothing that a part names is beside it, and it is beside a default file further up, paths count from there."""
+    """Where nothing that a part names is beside it, and it is beside a default file further up, paths count from there.
+
+    A part that names nothing that is anywhere goes with its neighbours.
+    """
     found = load(
         {
             "compose.yaml": "networks: {shared: {}}",
             "services/ollama/own.env": "OLLAMA_ORIGINS=*\n",
             "services/compose.ollama.yaml": APP + "    env_file: ./services/ollama/own.env\n",
+            "services/compose.qdrant.yaml": APP
+            + "    env_file: ./services/qdrant/own.env\n    volumes: ['./data:/d']\n",
         }
     )
-    (stack,) = found
-    assert isinstance(stack, Stack)
-    assert stack.workloads[0].containers[0].env["OLLAMA_ORIGINS"].value == "*"
-    assert all_gaps(found) == []
+    ollama, qdrant = (one.workloads[0].containers[0] for one in found if isinstance(one, Stack))
+    assert ollama.env["OLLAMA_ORIGINS"].value == "*"
+    assert [mount.source for mount in qdrant.mounts] == ["data"]
+    assert all_gaps(found) == ["env_file ./services/qdrant/own.env is not in the repository"]
 
 
 def test_defaults_that_a_project_ships_stand_in_for_its_env_file() -> None:

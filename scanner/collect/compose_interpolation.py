@@ -134,7 +134,7 @@ def is_known(value: object) -> bool:
 def decided(place: Place, *values: object) -> Place:
     """`place` with the line of the `.env` file that gave one of `values` its text, if one did."""
     for value in values:
-        if isinstance(value, Interpolated) and value.given_at is not None:
+        if isinstance(value, Interpolated) and value.given_at is not None and place.decided_by is None:
             return place._replace(decided_by=value.given_at)
     return place
 

@@ -86,12 +86,13 @@ def _first(folder: str, names: Iterable[str], files: list[str]) -> str | None:
 
 def _others(folder: str, rest: list[str], files: list[str], sources: Sources) -> Iterator[Plan]:
     givers = _givers([*(join(folder, name) for name in DEFAULTS), *files], sources) if rest else {}
+    directories = _directories(folder, files, sources) if rest else {}
     for path in rest:
         base = _base_for(path, _lacking(path, sources), givers)
         if base is not None:
-            yield Plan((base, path), _directory(base, sources), overlay=(path,))
+            yield Plan((base, path), directories.get(base, folder), overlay=(path,))
         else:
-            yield Plan((path,), _directory(path, sources), default=PurePosixPath(path).name in DEFAULTS)
+            yield Plan((path,), directories[path], default=PurePosixPath(path).name in DEFAULTS)
 
 
 def _givers(paths: list[str], sources: Sources) -> dict[Any, dict[str, int]]:
@@ -135,23 +136,28 @@ def _base_for(path: str, lacking: set[Any], givers: dict[Any, dict[str, int]]) -
     return most[0][0] if len(most) == 1 or (most and most[0][1] > most[1][1]) else None
 
 
-def _directory(path: str, sources: Sources) -> str:
-    """The folder that the paths of a file count from.
+def _directories(folder: str, files: list[str], sources: Sources) -> dict[str, str]:
+    """The folder that the paths of each file count from.
 
-    It is the file's own, unless nothing that the file names is there and all of it is further up, beside a default compose file: parts
-    of a larger project are started with that file before them.
+    It is the file's own, unless nothing that the file names is there and some of it is further up, beside a default compose file:
+    parts of a larger project are started with that file before them. A file that tells nothing goes with the others of its folder.
     """
-    own = folder_of(path)
-    if PurePosixPath(path).name in DEFAULTS:
-        return own
-    named = _named(path, sources)
-    if not named or any(sources.inside(join(own, one)) for one in named):
-        return own
-    for folder in _above(own, sources):
-        has_default = any(sources.inside(join(folder, name)) for name in DEFAULTS)
-        if has_default and any(sources.inside(join(folder, one)) for one in named):
+    evident = {path: _evident_directory(path, folder, sources) for path in files}
+    told = {where for where in evident.values() if where is not None}
+    together = told.pop() if len(told) == 1 else folder
+    return {
+        path: folder if PurePosixPath(path).name in DEFAULTS else where or together for path, where in evident.items()
+    }
+
+
+def _evident_directory(path: str, own: str, sources: Sources) -> str | None:
+    """Where the files are that a compose file names; None if they are nowhere, or if it is a default one and so no part."""
+    named = _named(path, sources) if PurePosixPath(path).name not in DEFAULTS else []
+    for folder in (own, *_above(own, sources)) if named else ():
+        is_project = folder == own or any(sources.inside(join(folder, name)) for name in DEFAULTS)
+        if is_project and any(sources.inside(join(folder, one)) for one in named):
             return folder
-    return own
+    return None
 
 
 def _above(folder: str, sources: Sources) -> Iterator[str]:

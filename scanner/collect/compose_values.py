@@ -33,7 +33,7 @@ class Environments:
         for index, item in enumerate(node if isinstance(node, list) else ()):
             place = place_of(node, index) or service.place
             entries = self._entries(item, place, gaps)
-            settings.update((entry.name, self._from_file(entry)) for entry in entries)
+            settings.update((entry.name, self._from_file(entry, place)) for entry in entries)
         environment = service.get("environment")
         if isinstance(environment, PlacedMap):
             for name, value in environment.items():
@@ -56,10 +56,12 @@ class Environments:
             self._read[key] = parse_env(text, str(path), self.variables.get, raw=raw)
         return self._read[key]
 
-    def _from_file(self, entry: EnvEntry) -> Setting:
+    def _from_file(self, entry: EnvEntry, place: Place) -> Setting:
+        """A line of an env file: it stands where the service names the file, and the line in the file decides."""
+        at = place._replace(decided_by=entry.place)
         if entry.value is None:
-            return passed_through(entry.name, entry.place)
-        return literal(entry.name, entry.value, entry.place, Origin.CONFIG)
+            return passed_through(entry.name, at)
+        return literal(entry.name, entry.value, at, Origin.CONFIG)
 
     def _setting(self, name: str, value: str | None, place: Place) -> Setting:
         """A line of `environment`; without a value it passes on what the project knows, and never what an env file says."""
