@@ -204,7 +204,8 @@ def host_port(container: Container, scan: Scan) -> Iterator[Verdict]:
             else ""
         )
         yield fail(
-            f"Port {published.container_port} of container '{container.name}' is open on port {published.host_port} of every node that it runs on{inside}.",
+            f"Port {published.container_port} of container '{container.name}' is open on port {published.host_port} "
+            f"of every node that it runs on{inside}.",
             place=published.place,
             setting=f"hostPort {published.host_port}",
             reach=Reach.HOST_NETWORK,

@@ -13,7 +13,8 @@ REFS = ("CWE-923", "NSA-CISA-K8s-1.2:network", "AISVS-1.0:C4")
 def no_policy(workload: Workload, scan: Scan) -> Iterator[Verdict]:
     """Every pod of the cluster can reach every port of this one; one compromised workload is enough to try them all.
 
-    Add a NetworkPolicy that denies ingress to the namespace, and one that admits the callers that need it (the cluster's network plugin must enforce them).
+    Add a NetworkPolicy that denies ingress to the namespace, and one that admits the callers that need it. The cluster's network plugin must
+    enforce them.
     """
     if not workload.orchestrated or not workload.containers:
         return
