@@ -257,10 +257,12 @@ class _Reader:
 
 
 def _parts(values: PlacedMap) -> Iterator[tuple[tuple[str, ...], PlacedMap]]:
-    """The values themselves, and each mapping within that sets an image of its own: a component, or a chart in the chart."""
+    """The values themselves, and each mapping within that sets an image of its own and is not switched off: a component, or a chart in the chart."""
     waiting: list[tuple[tuple[str, ...], PlacedMap]] = [((), values)]
     while waiting:
         path, node = waiting.pop(0)
+        if path and node.get("enabled") is False:
+            continue
         if not path or _reference(node):
             yield path, node
         for key, child in node.items():
@@ -329,7 +331,7 @@ def _environment(part: PlacedMap) -> PlacedList | None:
         said = part.get(key)
         if isinstance(said, PlacedList) and said:
             return said
-        if isinstance(said, PlacedMap) and said and not any(isinstance(value, dict | list) for value in said.values()):
+        if isinstance(said, PlacedMap) and said:
             return _as_list(said)
     return None
 
@@ -340,7 +342,10 @@ def _as_list(said: PlacedMap) -> PlacedList:
     for name, value in said.items():
         entry = _map(said.places[name])
         _put(entry, "name", str(name), said.places[name])
-        _put(entry, "value", value, said.places[name])
+        if isinstance(value, PlacedMap):
+            entry.update({key: value[key] for key in ("value", "valueFrom") if key in value})
+        else:
+            _put(entry, "value", value, said.places[name])
         made.append(entry)
         made.places.append(said.places[name])
     return made

@@ -54,6 +54,8 @@ def load_charts(tree: FileTree, options: ChartOptions = ChartOptions()) -> Rende
             result.failures.append(
                 Failure("input", chart.place.path, f"a chart was not read: {chart.reason}", chart.place)
             )
+            unread = Chart(folder, tree.absolute(chart.place.path).parent, "", library=True)
+            result.claimed |= unread.owned(tree)
     given = _given(options, result) if charts else ()
     taken: set[str] = set()
     for chart in sorted(charts, key=lambda one: -len(one.dependencies)):

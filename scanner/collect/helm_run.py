@@ -15,7 +15,7 @@ from llmscan.collect.tool_runs import ToolRun, run_tool, tool, workspace
 
 SOURCE = re.compile(r"^---[ \t]*\n# Source: ([^\n]+)\n", re.MULTILINE)
 DOCUMENT = re.compile(r"^---(?=[ \t\n]|$)", re.MULTILINE)
-LOCATION = re.compile(r"\(?([\w.+-]+/(?:charts/[\w.+-]+/)*templates/[^\s:\"']+):(\d+)")
+LOCATION = re.compile(r"\(?([\w.+-]+/(?:charts/[\w.+-]+/)*templates/[^\s:\"']+?\.\w+)(?::(\d+))?")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+")
 HELP = "put `helm` on PATH, or run `pip install 'llmscan-suite[helm]'`"
 LACKING = ('no template "', "nil pointer evaluating")
@@ -114,7 +114,7 @@ def _problem(errors: str, chart: Path, secrets: Iterable[Any]) -> Rendering:
     text = errors.partition("Error: ")[2] or errors
     text = " ".join(CONTROL.sub(" ", text.replace(f"{chart}/", "").replace(str(chart), "the chart")).split())
     match = LOCATION.search(text)
-    at = (match[1], int(match[2])) if match else None
+    at = (match[1], int(match[2] or 1)) if match else None
     text = _masked(text.removesuffix("Use --debug flag to render out invalid YAML").strip(), secrets)
     shown = text if len(text) <= LONGEST else text[:LONGEST] + "…"
     problem = f"helm says: {shown}" if shown else "helm failed without a word"

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import monotonic
 
 SECONDS = 30
 MEMORY_KIB = 2 * 1024 * 1024
@@ -95,19 +96,14 @@ class _Watch:
     def result(self, given: bytes) -> ToolRun:
         kept: list[bytearray] = [bytearray(), bytearray()]
         pipes = (self.process.stdout, self.process.stderr)
-        threads = [
+        readers = [
             threading.Thread(target=self._read, args=(pipe, into), daemon=True)
             for pipe, into in zip(pipes, kept, strict=True)
         ]
-        threads.append(threading.Thread(target=self._feed, args=(given,), daemon=True))
+        threads = [*readers, threading.Thread(target=self._feed, args=(given,), daemon=True)]
         for thread in threads:
             thread.start()
-        try:
-            self.process.wait(self.seconds)
-        except subprocess.TimeoutExpired:
-            self.stopped = f"it took more than {self.seconds:g} seconds"
-        finally:
-            self._kill()
+        self._wait(readers)
         for thread in threads:
             thread.join(5)
         for pipe in pipes:
@@ -118,6 +114,18 @@ class _Watch:
         if code and not self.stopped and any(sign in errors for sign in OUT_OF_MEMORY):
             self.stopped = f"it took more than {MEMORY_KIB // 1024 // 1024} GB of memory"
         return ToolRun(output, errors, code, self.stopped)
+
+    def _wait(self, readers: Sequence[threading.Thread]) -> None:
+        """Until both pipes have ended and then the process, which does not poll; or until the time is up."""
+        deadline = monotonic() + self.seconds
+        try:
+            for thread in readers:
+                thread.join(max(0.0, deadline - monotonic()))
+            self.process.wait(max(0.001, deadline - monotonic()))
+        except subprocess.TimeoutExpired:
+            self.stopped = self.stopped or f"it took more than {self.seconds:g} seconds"
+        finally:
+            self._kill()
 
     def _read(self, pipe: object, into: bytearray) -> None:
         while chunk := pipe.read1(65536):  # type: ignore[attr-defined]
@@ -135,7 +143,9 @@ class _Watch:
             self.process.stdin.close()
 
     def _kill(self) -> None:
-        """End the process and all that it started."""
+        """End the process and all that it started, unless it has ended and its number may be another's by now."""
+        if self.process.returncode is not None:
+            return
         with contextlib.suppress(OSError):
             if os.name == "posix":
                 os.killpg(self.process.pid, signal.SIGKILL)
