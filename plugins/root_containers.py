@@ -29,6 +29,8 @@ from llmscan.decisions import holds
 CATEGORY = "runs-as-root"
 REFS = ("CWE-250", "AML.T0105", "NSA-CISA-K8s-1.2:pods")
 
+ROOT_FLAGS = frozenset({"--allow-root", "--ServerApp.allow_root=True", "--NotebookApp.allow_root=True"})
+
 
 @dataclass(frozen=True, slots=True)
 class User:
@@ -64,7 +66,15 @@ def _user(container: Container, scan: Scan) -> User:
         return User(False, "it is a Windows container")
     if security.run_as_non_root.value is True:
         return User(False, "the kubelet refuses to start it as root", security.run_as_non_root.place, declared=True)
-    return _image_user(container.image, container, scan)
+    user = _image_user(container.image, container, scan)
+    return _by_flag(container, scan) or user if user.root is None else user
+
+
+def _by_flag(container: Container, scan: Scan) -> User | None:
+    """Root by a flag that programs demand of root alone."""
+    words = (word for line in scan.command_lines(container) for word in line)
+    word = next((word for word in words if word.raw in ROOT_FLAGS), None)
+    return User(True, f"it is started with {word.raw}, which only root needs", word.place) if word is not None else None
 
 
 def _image_user(image: Image | None, container: Container, scan: Scan) -> User:
@@ -73,7 +83,7 @@ def _image_user(image: Image | None, container: Container, scan: Scan) -> User:
     if image.user is not None:
         return _declared_by_image(image)
     source = image.base if image.local and image.base is not None else image
-    if image.local and image.base is None:
+    if image.local and image.base is None and not any(running.by_image for running in scan.products_of(container)):
         gap = Gap(
             "image",
             "the user of the locally built image",

@@ -237,6 +237,12 @@ class Catalogue:
         return result
 
     @cached_property
+    def _any_command(self) -> re.Pattern[str]:
+        """Every command pattern in one, since most command lines match none of them."""
+        patterns = [entry.pattern.pattern for product in self.products.values() for entry in product.commands]
+        return re.compile("|".join(f"(?:{pattern})" for pattern in patterns) or r"(?!)")
+
+    @cached_property
     def _variables(self) -> Mapping[str, list[Product]]:
         result: dict[str, list[Product]] = {}
         for product in self.products.values():
@@ -252,10 +258,15 @@ class Catalogue:
     def _from_image(self, image: Image | None) -> tuple[Running, ...]:
         if image is None:
             return ()
-        base = image.base
-        if image.local and base is not None:
-            return self._from_image(base)
-        if image.local or not image.name:
+        if image.local:
+            below = self._from_image(image.base)
+            known = {running.id for running in below}
+            return (*below, *(one for one in self._by_name(image) if one.id not in known))
+        return self._by_name(image)
+
+    def _by_name(self, image: Image) -> tuple[Running, ...]:
+        """By the name alone: what is built here under a product's full name (`build` beside `image: org/product`) is that product too."""
+        if not image.name or (image.local and "/" not in image.name):
             return ()
         key = (image.name, image.tag, image.digest)
         if key not in self._by_image:
@@ -289,7 +300,7 @@ class Catalogue:
         """The products that a command line starts, each with whether that is weak evidence."""
         if text not in self._by_command:
             found = []
-            for product in self.products.values():
+            for product in self.products.values() if self._any_command.search(text) else ():
                 matching = [entry.weak for entry in product.commands if entry.pattern.search(text)]
                 if matching:
                     found.append((product, all(matching)))
