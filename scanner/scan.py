@@ -243,8 +243,15 @@ def judge(scan: Scan, host: Host, passed: dict[str, int], origin: str) -> Iterat
             for verdict in host.call(rule, target, scan, place):
                 if verdict.status is Status.PASS:
                     passed[rule.id] = passed.get(rule.id, 0) + 1
-                else:
-                    yield finding(rule, _held_back(rule, verdict, target, place, scan), resource, place, scan, origin)
+                    continue
+                made = finding(rule, _held_back(rule, verdict, target, place, scan), resource, place, scan, origin)
+                if _own(made, scan.stack):
+                    yield made
+
+
+def _own(made: Finding, stack: Stack) -> bool:
+    """Whether a finding is the stack's own: of a variant laid over other files, what stands in those is told with them."""
+    return not stack.overlay or made.place is None or made.place.path in stack.overlay
 
 
 def _held_back(rule: Rule, verdict: Verdict, target: Any, place: Place | None, scan: Scan) -> Verdict:
