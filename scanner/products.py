@@ -240,7 +240,10 @@ class Catalogue:
     def _any_command(self) -> re.Pattern[str]:
         """Every command pattern in one, since most command lines match none of them."""
         patterns = [entry.pattern.pattern for product in self.products.values() for entry in product.commands]
-        return re.compile("|".join(f"(?:{pattern})" for pattern in patterns) or r"(?!)")
+        try:
+            return re.compile("|".join(f"(?:{pattern})" for pattern in patterns) or r"(?!)")
+        except re.error:  # patterns with flags of their own cannot be joined: then each is tried
+            return re.compile("")
 
     @cached_property
     def _variables(self) -> Mapping[str, list[Product]]:
