@@ -279,7 +279,7 @@ EGRESS = _record(
     ["id", "what", "kind", "decision"],
 )  # fmt: skip
 JSON_MATCH = _record(
-    {"path": _text, "status": _anything, "body": _pattern, "json": _text_map, "header": _text_map, "weight": _one_of({"strong", "weak"}),
+    {"path": _text, "status": _anything, "body": _pattern, "json": _text_map, "header": _text_map, "weight": _one_of({"strong", "weak", "hint"}),
      "version": _text, "port": _text, "source": _text, "since": _version, "before": _version, "method": _text, "content_type": _text},
     [],
 )  # fmt: skip
@@ -318,7 +318,7 @@ HEAD: Mapping[str, Check] = {
     "probes": _record(
         {"fingerprints": _list_of(JSON_MATCH), "version": _anything, "authentication": _list_of(PROBE), "registration": _list_of(PROBE),
          "cors": _record({"path": _text, "source": _text, "port": _text, "method": _text}),
-         "never": _list_of(_pattern), "safe": _list_of(_pattern), "source": _text}
+         "never": _list_of(_pattern), "safe": _list_of(_pattern), "source": _text, "instead_of": _texts}
     ),
     **{block: _clauses(block) for block in ANSWERS},
 }  # fmt: skip

@@ -19,7 +19,7 @@ from llmscan.commands.shared import finish, host, scan_options
 @click.option(
     "--timeout",
     type=click.FloatRange(0.1, 600),
-    default=15.0,
+    default=30.0,
     show_default=True,
     help="Seconds for all requests to one endpoint.",
 )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from time import monotonic
 from typing import Any, Protocol
 
+from llmscan.probe import cut_json
 from llmscan.version import __version__
 
 USER_AGENT = f"llmscan/{__version__} (read-only security probe)"
@@ -41,11 +41,8 @@ class Answer:
 
     @cached_property
     def document(self) -> Any:
-        """The body as JSON; None where it is none."""
-        try:
-            return json.loads(self.text)
-        except (ValueError, RecursionError):
-            return None
+        """The body as JSON, as far as it was read; None where it is none."""
+        return cut_json.read(self.text)
 
 
 class Asker(Protocol):
@@ -60,18 +57,22 @@ class Asker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long and how much: seconds to connect, to wait for the next byte, for all requests to one endpoint; endpoints at a time."""
+    """How long to wait, in seconds: to connect, for a first sign of life, for the next byte after that, and for all requests to one endpoint.
+
+    at_once: how many endpoints are asked at the same time.
+    """
 
     connect: float = 3.0
-    read: float = 5.0
-    total: float = 15.0
+    first: float = 5.0
+    read: float = 20.0
+    total: float = 30.0
     at_once: int = 32
 
     @classmethod
     def within(cls, total: float) -> Patience:
         """The default, with no part longer than the whole."""
         usual = cls()
-        return cls(min(usual.connect, total), min(usual.read, total), total)
+        return cls(min(usual.connect, total), min(usual.first, total), min(usual.read, total), total)
 
 
 class Deadline:

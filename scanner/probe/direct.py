@@ -35,6 +35,7 @@ class Direct:
         self.base = base.rstrip("/")
         self.deadline = Deadline(patience.total)
         self._patience, self._verify = patience, verify
+        self._alive = False
         self._session = requests.Session()
         self._session.trust_env = use_env
         self._session.auth = _no_credentials
@@ -52,16 +53,18 @@ class Direct:
 
     def _answer(self, method: str, path: str, headers: dict[str, str]) -> Answer:
         left = self.deadline.left
+        read = self._patience.read if self._alive else self._patience.first
         response = self._session.request(
             method,
             self.base + path,
             headers=headers,
-            timeout=(min(self._patience.connect, left), min(self._patience.read, left)),
+            timeout=(min(self._patience.connect, left), min(read, left)),
             verify=self._verify,
             allow_redirects=False,
             stream=True,
         )
         with response:
+            self._alive = True
             self._session.cookies.clear()
             raw = b"".join(_pieces(response.raw))
         shown = {name.lower(): value for name, value in response.headers.items()}

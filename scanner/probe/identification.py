@@ -18,6 +18,11 @@ SHARED = 7
 OWN = 10
 """How many questions more, at most, tell the candidates apart."""
 WEIGHTS = {"strong": 3, "weak": 1, "hint": 0}
+ENOUGH = 3
+SLOW = "openapi.json"
+"""A document that large servers need long to make, and that is therefore asked for after the others."""
+ANY = "*"
+"""Stands for the path of a fingerprint that any answer may match."""
 Fingerprint = Mapping[str, Any]
 
 
@@ -56,16 +61,32 @@ class Askable:
 
     @cached_property
     def shared(self) -> tuple[str, ...]:
-        """The paths that tell most products apart and that no product forbids."""
-        worth: dict[str, int] = {}
+        """The paths that together tell most products apart, none of which any product forbids."""
+        chosen: list[str] = []
+        told: dict[str, int] = {}
+        worth = self._worth()
+        while worth and len(chosen) < SHARED:
+            path = min(worth, key=lambda path: (-_gain(worth[path], told), path))
+            for product, weight in worth.pop(path).items():
+                told[product] = min(ENOUGH, told.get(product, 0) + weight)
+            chosen.append(path)
+        return tuple(sorted(chosen, key=lambda path: path.endswith(SLOW)))
+
+    def _worth(self) -> dict[str, dict[str, int]]:
+        """By path that may be asked: how much it tells of which products."""
+        worth: dict[str, dict[str, int]] = {}
         for product in self.products:
-            best: dict[str, int] = {}
             for entry in fingerprints(product):
-                best[entry["path"]] = max(best.get(entry["path"], 0), WEIGHTS[entry.get("weight", "weak")])
-            for path, weight in best.items():
-                worth[path] = worth.get(path, 0) + weight
-        harmless = [path for path in worth if path != "*" and allowed(path, self.products)]
-        return tuple(sorted(harmless, key=lambda path: (-worth[path], path))[:SHARED])
+                path, weight = entry["path"], WEIGHTS[entry.get("weight", "weak")]
+                if path != ANY and allowed(path, self.products):
+                    by_product = worth.setdefault(path, {})
+                    by_product[product.id] = max(by_product.get(product.id, 0), weight)
+        return worth
+
+
+def _gain(weights: Mapping[str, int], told: Mapping[str, int]) -> int:
+    """How much a path tells beside those that are chosen already."""
+    return sum(min(ENOUGH - told.get(product, 0), weight) for product, weight in weights.items())
 
 
 def identify(interview: Interview, askable: Askable, expected: Sequence[Product] = ()) -> Candidate | None:
@@ -78,9 +99,9 @@ def identify(interview: Interview, askable: Askable, expected: Sequence[Product]
         if found is not None:
             return found
         interview.guarded = known
+    interview.follow("/")
     for path in askable.shared:
         interview.get(path)
-    interview.follow("/")
     candidates = [c for product in known if (c := judge(product, interview, nowhere)).rank > (0, 0, 0)]
     candidates.sort(key=lambda c: c.rank, reverse=True)
     asked = [candidate.product for candidate in candidates if not candidate.contradicted][:4]
@@ -96,7 +117,7 @@ def _own(interview: Interview, products: Sequence[Product], nowhere: Answer | No
     entries.sort(key=lambda item: -WEIGHTS[item[1].get("weight", "weak")])
     for product, entry in entries:
         path = entry["path"]
-        if path == "*" or path in interview.answers or left <= 0 or _enough(product, products, interview, nowhere):
+        if path == ANY or path in interview.answers or left <= 0 or _enough(product, products, interview, nowhere):
             continue
         left -= 1
         interview.get(path)
@@ -128,7 +149,7 @@ def judge(product: Product, interview: Interview, nowhere: Answer | None) -> Can
         for answer in _answers(entry["path"], interview):
             found = match(entry, answer)
             if found is None:
-                if entry.get("weight") == "strong" and answer.status < 400 and entry["path"] != "*":
+                if entry.get("weight") == "strong" and answer.status < 400 and entry["path"] != ANY:
                     disputed.add(entry["path"])
                 continue
             _count(candidate, entry, found, nowhere, matched)
@@ -138,7 +159,7 @@ def judge(product: Product, interview: Interview, nowhere: Answer | None) -> Can
 
 def _answers(path: str, interview: Interview) -> list[Answer]:
     """The answers that a fingerprint looks at; the page that a redirect from / led to speaks for / too."""
-    if path == "*":
+    if path == ANY:
         return list(interview.given)
     answer = interview.answers.get(path)
     return [answer] if answer is not None else []
@@ -146,10 +167,8 @@ def _answers(path: str, interview: Interview) -> list[Answer]:
 
 def _count(candidate: Candidate, entry: Fingerprint, found: Match, nowhere: Answer | None, matched: set[str]) -> None:
     weight = entry.get("weight", "weak")
-    if weight == "hint":
-        candidate.hints += 1
-        return
-    if _says_nothing(entry, weight, nowhere):
+    if weight == "hint" or _says_nothing(entry, weight, nowhere):
+        candidate.hints += bool({"header", "json", "body"} & set(entry))
         return
     matched.add(entry["path"])
     (candidate.strong if weight == "strong" else candidate.weak).append(found)

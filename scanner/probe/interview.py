@@ -50,9 +50,9 @@ class Interview:
             answer = self.asker.ask(method, path, headers)
         except Trouble as trouble:
             self.trouble = trouble.why
-            if not self.heard:
-                raise
             self.silences += 2 if trouble.final else 1
+            if self.silences >= 2 and not self.heard:
+                raise
             return None
         self.heard = True
         return answer
