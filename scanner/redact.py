@@ -1,22 +1,45 @@
 """Redaction: one step between judging and reporting, so that no format ever sees a secret.
 
-Every value that comes from a target is held to be secret unless it is a name, an image, a path or a setting that the catalogue calls public.
-What a report says is cut into tokens, and a token that is one of those values is taken out, whoever wrote the sentence.
+What a report says is looked through for the values of the target, whole, in parts (the password of a URL, a word of a command line, an entry of a
+file) and as base64 or a URL would write them, whoever wrote the sentence. What is public stays, and so do the words that the rules' own sources
+are written in: a password that is such a word cannot be told from the sentence around it.
 """
 
 from __future__ import annotations
 
 import re
+import sys
+from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
+from types import CodeType, FunctionType, ModuleType
+from typing import Any, TypeVar
+from urllib.parse import quote
 
-from llmscan.findings import Failure, Finding, InventoryItem, Related, Report
-from llmscan.model import Container, Gap, Stack, Workload
+from llmscan.findings import Failure, Finding, InventoryItem, Related, Report, Resource
+from llmscan.model import Gap
+from llmscan.rules import Rule
 from llmscan.scan import Scan
+from llmscan.sensitive import private_texts, public_texts
 
+T = TypeVar("T")
 HIDDEN = "[redacted]"
-TOKEN = re.compile(r"[^\s'\"`,;()\[\]{}<>=|]{5,}")
+LEAST = 5
+"""Shorter values are not looked for: they would take out parts of every sentence."""
+LONGEST = 4000
+SURE = 16
+"""Values of this length, and shorter ones that mix letters with digits, are taken out within longer words too."""
+TOKEN = re.compile(r"[^\s'\"`,;()\[\]{}<>=|&]{5,}")
+NAMES = re.compile(r"[^\s'\"`,;()\[\]{}<>=|&/:@?]{5,}")
+WORD = re.compile(r"\S{5,}")
+PASSWORD = re.compile(r"://[^/\s@]*?:([^/\s]+)@")
+ENTRY = re.compile(r"^[\s\-]*[\w.\-\"'\[\]]+\s*[:=]\s*(\S.*?)[\s,;]*$", re.MULTILINE)
+VARIABLE = re.compile(r"\$[{(]([A-Za-z_]\w*)")
+REFERENCE = re.compile(r"\$(?:\{\w+\}|\(\w+\)|\w+)")
+FLAG = re.compile(r"(?<![^\s'\"])(--?[A-Za-z][\w.-]*)")
+MARKS = "'\"`.,;:()[]{}"
+LETTERS = re.compile(r"[A-Za-z]{5,15}")
 KNOWN = re.compile(
     r"(?:hf_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9_-]{8,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|xox[abpr]-[\w-]{10,}"
     r"|AKIA[0-9A-Z]{16}|AIza[\w-]{30,}|nvapi-[\w-]{20,}|eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]*|-----BEGIN [A-Z ]*PRIVATE KEY-----)"
@@ -25,112 +48,202 @@ CREDENTIALS = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
 
 
 class Secrets:
-    """The values of some stacks that must not be shown."""
+    """The values of some stacks that must not be shown. `rules`: those whose sentences are looked through."""
 
-    def __init__(self) -> None:
+    def __init__(self, rules: Iterable[Rule] = ()) -> None:
         self.private: set[str] = set()
         self.public: set[str] = set()
         self._sources: dict[str, str] = {}
+        self._modules = {rule.call.__module__ for rule in rules}
+        self._texts: dict[str, str] = {"": ""}
+        self._words: dict[str, str] = {}
+        self._starts: dict[str, list[str]] = {}
 
     def add(self, scan: Scan) -> None:
         """Take in the values of one stack; they are cut up only once it is known what was said."""
-        self.private.update(_private(scan.stack))
-        self.public.update(_public(scan))
+        self.private.update(private_texts(scan.stack))
+        self.public.update(public_texts(scan))
         for _, container in scan.containers():
             for running in scan.products_of(container):
                 self._sources.setdefault(running.id, running.product.source)
 
     @cached_property
+    def shown(self) -> frozenset[str]:
+        """What stays: public values whole and in words, names of variables and flags, and the vocabulary of the rules."""
+        shown = set(self.public)
+        for text in (*self.public, *self._sources.values()):
+            shown.update(TOKEN.findall(text))
+            shown.update(NAMES.findall(text))
+        for source in self._sources.values():
+            shown.update(word.strip(MARKS) for word in WORD.findall(source))
+        for text in self.private:
+            if "$" in text:
+                shown.update(VARIABLE.findall(text))
+            if "-" in text:
+                shown.update(FLAG.findall(text))
+        return frozenset(shown | _vocabulary(self._modules))
+
+    @cached_property
     def values(self) -> frozenset[str]:
-        """The tokens that must not be shown."""
-        shown = {token for text in (*self.public, *self._sources.values()) for token in TOKEN.findall(text)}
-        hidden = {token for text in self.private for token in TOKEN.findall(text)}
-        hidden.update(text for text in self.private if 5 <= len(text) <= 200 and "\n" not in text)
-        return frozenset(hidden - shown - self.public)
+        """The texts that must not be shown."""
+        return frozenset({part for text in self.private for part in _parts(text)} - self.shown)
+
+    @cached_property
+    def _by_start(self) -> dict[str, list[str]]:
+        """Values without white space by their first letters, the longest first."""
+        result: dict[str, list[str]] = {}
+        for value in sorted(self.values, key=len, reverse=True):
+            if not any(map(str.isspace, value)):
+                result.setdefault(value[:LEAST], []).append(value)
+        return result
+
+    @cached_property
+    def _phrases(self) -> dict[str, list[str]]:
+        """Values with white space by their first word."""
+        result: dict[str, list[str]] = {}
+        for value in sorted(self.values, key=len, reverse=True):
+            if any(map(str.isspace, value)):
+                result.setdefault(value.split(maxsplit=1)[0], []).append(value)
+        return result
 
     def hide(self, text: str) -> str:
         """`text` without secrets."""
-        if not text:
-            return text
+        done = self._texts.get(text)
+        if done is None:
+            done = self._texts[text] = text if text in self.public else self._without(text)
+        return done
+
+    def _without(self, text: str) -> str:
         text = CREDENTIALS.sub(HIDDEN, KNOWN.sub(HIDDEN, text))
-        return TOKEN.sub(self._token, text)
+        if self._phrases:
+            for phrase in [phrase for word in text.split() for phrase in self._beginning(word)]:
+                text = text.replace(phrase, HIDDEN)
+        return WORD.sub(self._word, text)
 
-    def _token(self, match: re.Match[str]) -> str:
-        token = match[0]
-        for candidate in (token, token.rstrip(".:!?/"), token.partition(":")[2], token.partition("=")[2]):
-            if len(candidate) >= 5 and candidate in self.values:
-                return token.replace(candidate, HIDDEN)
-        return token
+    def _beginning(self, word: str) -> list[str]:
+        """The phrases whose first word this one ends with."""
+        found = self._starts.get(word)
+        if found is None:
+            ends = (word[at:] for at in range(len(word)))
+            found = self._starts[word] = [phrase for end in ends for phrase in self._phrases.get(end, ())]
+        return found
 
+    def _word(self, match: re.Match[str]) -> str:
+        word = match[0]
+        done = self._words.get(word)
+        if done is None:
+            done = self._words[word] = self._hidden(word)
+        return done
 
-def _private(stack: Stack) -> Iterator[str]:
-    for workload in stack.workloads:
-        yield from workload.annotations.values()
-        for container in workload.containers:
-            yield from _container_values(container)
-    for config in stack.configs:
-        yield from (setting.value for setting in config.entries.values() if setting.value)
-    for loose in stack.loose_values:
-        yield from (text for text in (loose.setting.value, loose.decoded) if text)
-    for service in stack.services:
-        yield from service.annotations.values()
-    for route in stack.routes:
-        yield from route.annotations.values()
+    def _hidden(self, word: str) -> str:
+        """One word without the values in it. Names that are public are not cut by values that are a part of them."""
+        names = [match.span() for match in NAMES.finditer(word) if match[0].rstrip(".!") in self.shown]
+        kept, at, result = 0, 0, ""
+        while at <= len(word) - LEAST:
+            end = self._value_at(word, at, names)
+            if end:
+                result += word[kept:at] + HIDDEN
+                kept = at = end
+            else:
+                at += 1
+        return result + word[kept:]
 
-
-def _container_values(container: Container) -> Iterator[str]:
-    yield from (setting.value for setting in container.env.values() if setting.value)
-    yield from (word.text for word in (*(container.command or ()), *(container.args or ())))
-    yield from (file.text for file in container.files)
-    if container.logging is not None:
-        yield from container.logging.options.values()
-
-
-def _public(scan: Scan) -> Iterator[str]:
-    stack = scan.stack
-    yield from (stack.unit, stack.namespace)
-    for workload in stack.workloads:
-        yield from _workload_names(workload)
-        for container in workload.containers:
-            yield from _container_names(container)
-            for running in scan.products_of(container):
-                reading = scan.reading(running, container)
-                for name, definition in running.product.facts.get("settings", {}).items():
-                    if definition.get("public") == "true":
-                        yield from (text for text in (reading.setting(name).value,) if text)
-    for named in (*stack.services, *stack.routes, *stack.policies, *stack.configs, *stack.networks):
-        yield named.name
-        yield from ((named.place.path,) if named.place else ())
+    def _value_at(self, word: str, at: int, names: list[tuple[int, int]]) -> int:
+        for value in self._by_start.get(word[at : at + LEAST], ()):
+            end = at + len(value)
+            found = word.startswith(value, at) and (_sure(value) or _alone(word, at, end))
+            if found and not any(start <= at and end <= stop for start, stop in names):
+                return end
+        return 0
 
 
-def _workload_names(workload: Workload) -> Iterator[str]:
-    yield from (workload.kind, workload.name, workload.namespace, workload.variant)
-    yield from workload.labels.values()
-    yield from (volume.source for volume in workload.volumes)
-    if workload.place:
-        yield workload.place.path
+def _sure(value: str) -> bool:
+    return len(value) >= SURE or (len(value) >= 8 and value.isascii() and not value.isalpha())
 
 
-def _container_names(container: Container) -> Iterator[str]:
-    yield container.name
-    yield from container.env
-    image = container.image
-    while image is not None:
-        yield from (image.reference, image.name)
-        image = image.base
-    for volume in container.mounts:
-        yield from (volume.source, volume.mounted_at)
-    yield from (file.path for file in container.files)
+def _alone(word: str, start: int, end: int) -> bool:
+    return not (start and word[start - 1].isalnum()) and not (end < len(word) and word[end].isalnum())
+
+
+def _parts(text: str) -> Iterator[str]:
+    """A value, what stands in it, and how base64 and URLs would write it."""
+    whole = text.strip()
+    if LEAST <= len(whole) <= LONGEST and not REFERENCE.fullmatch(whole):
+        yield whole
+        yield from _encoded(whole)
+    for found in TOKEN.findall(text):
+        token = found.rstrip(".:!?")
+        if len(token) >= LEAST:
+            yield token
+            yield from _encoded(token) if _sure(token) else ()
+        if ":" in token and "://" not in token:
+            yield from (part for part in (token.partition(":")[2],) if len(part) >= LEAST)
+    if "://" in text:
+        for password in PASSWORD.findall(text):
+            if len(password) >= LEAST:
+                yield password
+                yield from _encoded(password)
+    if "\n" in text:
+        for entry in ENTRY.findall(text):
+            value = entry.strip("'\"")
+            if len(value) >= LEAST:
+                yield value
+                yield from _encoded(value)
+
+
+def _encoded(text: str) -> Iterator[str]:
+    """As base64 writes it, without the padding, and as URLs do where that differs."""
+    encoded = b64encode(text.encode("utf-8", "surrogateescape")).decode()
+    yield from {encoded, encoded.rstrip("=")}
+    if not text.isalnum() and (written := quote(text, safe="", errors="replace")) != text:
+        yield from {written, written.replace("%2F", "/"), written.replace("%20", "+")}
+
+
+def _vocabulary(modules: Iterable[str]) -> set[str]:
+    """The words of letters alone that llmscan and the modules of rules are written in."""
+    named = {name for name in sys.modules if name.split(".")[0] == "llmscan"} | set(modules)
+    words: set[str] = set()
+    for name in named:
+        if isinstance(module := sys.modules.get(name), ModuleType):
+            for text in _literals(module):
+                words.update(LETTERS.findall(text))
+    return words
+
+
+def _literals(module: ModuleType) -> Iterator[str]:
+    stack: list[Any] = [
+        value for value in vars(module).values() if getattr(value, "__module__", module.__name__) == module.__name__
+    ]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, Rule):
+            stack.append(value.call)
+        elif isinstance(value, FunctionType):
+            stack.append(value.__code__)
+        elif isinstance(value, CodeType):
+            stack += value.co_consts
+        elif isinstance(value, property):
+            stack.append(value.fget)
+        elif isinstance(value, type) and value.__module__ == module.__name__:
+            stack += vars(value).values()
+        elif isinstance(value, tuple | list | frozenset | set):
+            stack += value
+        elif isinstance(value, dict) and len(value) < 100 and "__name__" not in value:
+            stack += value.values()
 
 
 def redact(report: Report, secrets: Secrets) -> Report:
     """The report without secrets, in every text that a format shows."""
     for rule in report.rules:
-        for text in (rule.title, rule.why, rule.fix):
-            secrets.public.add(text)
+        secrets.public.update((rule.title, rule.why, rule.fix))
+    secrets.public.update(failure.name for failure in report.failures if failure.kind == "input")
+    secrets.public.update(note.partition(": ")[0] for note in report.coverage.notes)
     hide = secrets.hide
     return replace(
         report,
+        target=_with(report.target, details={key: hide(value) for key, value in report.target.details.items()}),
         findings=tuple(_finding(item, secrets) for item in report.findings),
         failures=tuple(Failure(f.kind, hide(f.name), hide(f.reason), f.place) for f in report.failures),
         coverage=replace(
@@ -143,27 +256,44 @@ def redact(report: Report, secrets: Secrets) -> Report:
 
 
 def _item(item: InventoryItem, secrets: Secrets) -> InventoryItem:
-    return replace(item, image=CREDENTIALS.sub(HIDDEN, KNOWN.sub(HIDDEN, item.image)))
+    return _with(item, image=CREDENTIALS.sub(HIDDEN, KNOWN.sub(HIDDEN, item.image)))
 
 
 def _finding(item: Finding, secrets: Secrets) -> Finding:
     hide = secrets.hide
-    return replace(
+    return _with(
         item,
         message=hide(item.message),
         fix=hide(item.fix),
         quote=hide(item.quote),
         setting=hide(item.setting),
+        resource=_resource(item.resource, secrets),
         via=_related(item.via, secrets) if item.via else None,
         related=tuple(_related(other, secrets) for other in item.related),
         missing=tuple(_gaps(item.missing, secrets)),
+        product=_with(item.product, because=hide(item.product.because)) if item.product else None,
+    )
+
+
+def _with(record: T, **new: Any) -> T:
+    """A record with new values; the record itself where they are those that it has."""
+    if all(getattr(record, name) == value for name, value in new.items()):
+        return record
+    return replace(record, **new)  # type: ignore[type-var]
+
+
+def _resource(item: Resource, secrets: Secrets) -> Resource:
+    hide = secrets.hide
+    return _with(
+        item, kind=hide(item.kind), name=hide(item.name), namespace=hide(item.namespace), container=hide(item.container)
     )
 
 
 def _related(item: Related, secrets: Secrets) -> Related:
-    return replace(item, text=secrets.hide(item.text))
+    hide = secrets.hide
+    return _with(item, name=hide(item.name), kind=hide(item.kind), namespace=hide(item.namespace), text=hide(item.text))
 
 
 def _gaps(gaps: Iterable[Gap], secrets: Secrets) -> Iterator[Gap]:
     for gap in gaps:
-        yield replace(gap, what=secrets.hide(gap.what), why=secrets.hide(gap.why), would=secrets.hide(gap.would))
+        yield _with(gap, what=secrets.hide(gap.what), why=secrets.hide(gap.why), would=secrets.hide(gap.would))

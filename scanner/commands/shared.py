@@ -141,7 +141,7 @@ def make_report(
     catalogue = Catalogue(plugins.products.values(), assumed)
     options = option_defaults(plugins.rules.values())
     options |= {name: given[name] for name in options if given.get(name) is not None}
-    secrets = Secrets()
+    secrets = Secrets(plugins.rules.values())
     with redirect_stdout(sys.stderr):
         report = run(collect(), plugins, catalogue, options, probe, secrets.add)
     return policy.apply(redact(report, secrets))

@@ -1,0 +1,114 @@
+"""Which texts of a stack are held to be secret, and which are public.
+
+Every value is held to be secret unless it is a name, an image, a path, a port, or a setting that the catalogue calls public.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from llmscan.model import Container, Route, Service, Stack, Workload
+from llmscan.scan import Scan
+
+
+def private_texts(stack: Stack) -> Iterator[str]:
+    """Every value of a stack, whole: a file is one text, a command line as many as it has words."""
+    for workload in stack.workloads:
+        yield from workload.annotations.values()
+        if not workload.orchestrated:  # a proxy's users stand in the labels of a container; those of a pod are names
+            yield from workload.labels.values()
+        if workload.resource is not None:
+            yield from _scalars(workload.resource)
+        for container in workload.containers:
+            yield from _container_values(container)
+    for config in stack.configs:
+        yield from (setting.value for setting in config.entries.values() if setting.value)
+    for loose in stack.loose_values:
+        yield from (text for text in (loose.setting.value, loose.decoded) if text)
+    for named in (*stack.services, *stack.routes):
+        yield from named.annotations.values()
+
+
+def _container_values(container: Container) -> Iterator[str]:
+    yield from (setting.value for setting in container.env.values() if setting.value)
+    yield from (word.text for word in (*(container.command or ()), *(container.args or ())))
+    yield from (file.text for file in container.files)
+    yield from (host.value for host in container.probed_hosts if host.value)
+    if container.logging is not None:
+        yield from container.logging.options.values()
+
+
+def _scalars(node: Any) -> Iterator[str]:
+    """The texts of a tree, names of objects and images left out."""
+    stack = [("", node)]
+    while stack:
+        key, node = stack.pop()
+        if isinstance(node, dict):
+            stack += node.items()
+        elif isinstance(node, list):
+            stack += ((key, item) for item in node)
+        elif isinstance(node, str) and key not in ("name", "namespace", "image", "kind", "apiVersion"):
+            yield node
+
+
+def public_texts(scan: Scan) -> Iterator[str]:
+    """Every text of a stack that reports may show."""
+    stack = scan.stack
+    yield from (stack.unit, stack.namespace)
+    for workload in stack.workloads:
+        yield from _workload_names(workload)
+        for container in workload.containers:
+            yield from _container_names(container)
+            yield from _public_settings(scan, container)
+            yield from (str(endpoint.port) for endpoint in scan.endpoints_of(container))
+    for named in (*stack.services, *stack.routes, *stack.policies, *stack.configs, *stack.networks):
+        yield named.name
+        yield from ((named.place.path,) if named.place else ())
+    for service in stack.services:
+        yield from _service_ports(service)
+    for route in stack.routes:
+        yield from _route_names(route)
+
+
+def _public_settings(scan: Scan, container: Container) -> Iterator[str]:
+    for running in scan.products_of(container):
+        reading = scan.reading(running, container)
+        for name, definition in running.product.facts.get("settings", {}).items():
+            if definition.get("public") == "true":
+                yield from (text for text in (reading.setting(name).value,) if text)
+
+
+def _workload_names(workload: Workload) -> Iterator[str]:
+    yield from (workload.kind, workload.name, workload.namespace, workload.variant, workload.conditional)
+    if workload.orchestrated:
+        yield from workload.labels.values()
+    yield from (volume.source for volume in workload.volumes)
+    if workload.place:
+        yield workload.place.path
+
+
+def _container_names(container: Container) -> Iterator[str]:
+    yield container.name
+    yield from container.env
+    if container.image:
+        yield from (container.image.reference, container.image.name, container.image.tag or "")
+    for volume in container.mounts:
+        yield from (volume.source, volume.mounted_at)
+    yield from (file.path for file in container.files)
+    yield from (str(port.number) for port in container.ports)
+    for published in container.published:
+        yield from (str(published.host_port), str(published.container_port), published.address)
+    yield from (gap.what for gap in container.gaps)
+    if container.security.run_as_user:
+        yield str(container.security.run_as_user.value)
+
+
+def _service_ports(service: Service) -> Iterator[str]:
+    for port in service.ports:
+        yield from (str(port.number), str(port.target), str(port.node_port), port.name)
+
+
+def _route_names(route: Route) -> Iterator[str]:
+    yield from route.hosts
+    yield from (backend.path for backend in route.backends)
