@@ -26,6 +26,8 @@ from llmscan.model import (
 from llmscan.places import Place
 
 LOOPBACK_ADDRESSES = ("127.", "::1", "localhost", "[::1]")
+UNKNOWN_PORT = 0
+"""The number of a port that a variable without a value gives."""
 PRIVATE_TOKENS = ("internal", "private", "intranet")
 WAYS_IN = frozenset(
     {
@@ -205,7 +207,7 @@ class Links:
     ) -> Iterator[Way]:
         yield _own_way(workload, loopback)
         for published in container.published:
-            if published.container_port == port or (published.container_port is None and published.gap):
+            if published.container_port in (port, None):
                 yield _published_way(published, workload)
         if loopback:
             return
@@ -264,8 +266,8 @@ def _service_reach(service: Service, port: ServicePort) -> tuple[str, Reach, str
             return "LoadBalancer", Reach.HOST_NETWORK, text
         return "LoadBalancer", Reach.INTERNET, f"{name} is a LoadBalancer on port {port.number}"
     if service.type.value == "NodePort":
-        number = port.node_port or "chosen by the cluster"
-        return "NodePort", Reach.HOST_NETWORK, f"{name} opens port {number} on every node"
+        number = f"port {port.node_port}" if port.node_port else "a port that the cluster chooses"
+        return "NodePort", Reach.HOST_NETWORK, f"{name} opens {number} on every node"
     if service.external_ips:
         return "external IP", Reach.HOST_NETWORK, f"{name} answers on external addresses, port {port.number}"
     return "ClusterIP", Reach.CLUSTER, f"{name} offers it inside the cluster on port {port.number}"
@@ -283,12 +285,10 @@ def _own_way(workload: Workload, loopback: bool) -> Way:
 
 def _published_way(published: Published, workload: Workload) -> Way:
     where = f"{published.address or 'every interface of the host'}"
-    number = published.host_port if published.host_port is not None else "chosen by the engine"
     node = "node" if workload.orchestrated else "host"
-    if published.kind == "hostPort":
-        text = f"hostPort {number} opens it on every {node} that it runs on"
-    else:
-        text = f"port {number} is published on {where}"
+    opened = f"hostPort {published.host_port} opens it on every {node} that it runs on"
+    number = f"port {published.host_port}" if published.host_port is not None else "a port"
+    text = opened if published.kind == "hostPort" else f"{number} is published on {where}"
     reach = Reach.LOOPBACK if is_loopback(published.address) else Reach.HOST_NETWORK
     return Way(
         published.kind, reach, text, published.host_port, None, published.place, gap=published.gap,
@@ -311,7 +311,7 @@ def _ports(
     for entry in known:  # of two products that may have the same port, the one that comes first has it
         by_number.setdefault(entry.port, entry)
     declared = {port.number: port for port in container.ports}
-    numbers = list(dict.fromkeys([*by_number, *declared, *_addressed(workload, container, services)]))
+    numbers = list(dict.fromkeys([*by_number, *declared, *_addressed(workload, container, services, bool(by_number or declared))]))
     for number in numbers:
         fact, port = by_number.get(number), declared.get(number)
         protocol = port.protocol if port else (fact.protocol if fact else "tcp")
@@ -319,10 +319,13 @@ def _ports(
         yield number, protocol, role, product, bool(fact and fact.loopback), port.place if port else None
 
 
-def _addressed(workload: Workload, container: Container, services: Iterable[Service]) -> Iterator[int]:
+def _addressed(workload: Workload, container: Container, services: Iterable[Service], known: bool) -> Iterator[int]:
+    """The ports that something leads to. `known`: the container's own are, so that a way to a port of unknown number leads to them."""
     for published in container.published:
         if published.container_port is not None:
             yield published.container_port
+        elif not known:
+            yield UNKNOWN_PORT
     regular = [c for c in workload.containers if c.role in ("regular", "sidecar")]
     if len(regular) != 1 and any(c.ports for c in regular):
         return

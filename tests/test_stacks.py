@@ -38,6 +38,9 @@ MUST: Mapping[str, Said] = {
     },
     "kserve-ray": {
         ("AUT001", "LeaderWorkerSet/large", "ray.yaml", 61),
+        ("AUT001", "RayService/summaries", "ray.yaml", 24),
+        ("EXP001", "RayService/summaries", "ray.yaml", 18),
+        ("EXP001", "Ingress/batch-dashboard", "dashboard.yaml", 32),
         ("EXP002", "Service/large", "ray.yaml", 83),
         ("HST001", "InferenceService/classifier", "inference.yaml", 30),
         ("MOD001", "InferenceService/chat", "inference.yaml", 12),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from llmscan.collect.pods import BUILT_IN, Configs, PodSpec, find_pod_specs, items, mapping, workload
+from llmscan.collect.ray_services import head_services, labelled
 from llmscan.collect.routes import gateways, routes
 from llmscan.model import (
     ConfigData,
@@ -94,7 +95,17 @@ def collect(resources: Iterable[Mapping[str, Any]], namespace: str = DEFAULT_NAM
     configs = {(config.namespace, config.name): config for config in parts.configs}
     for resource in rest:
         _add(parts, resource, namespace_of(resource, namespace), configs)
+    parts.services += _operator_services(parts, rest, namespace)
     return parts
+
+
+def _operator_services(parts: Parts, resources: Iterable[Mapping[str, Any]], namespace: str) -> list[Service]:
+    """Services that operators make, where the object itself is not there, as it is in a live cluster."""
+    there = {(service.namespace, service.name) for service in parts.services}
+    made = [tuple(head_services(resource, namespace_of(resource, namespace))) for resource in resources]
+    return [
+        service for group in made if group and (group[0].namespace, group[0].name) not in there for service in group
+    ]
 
 
 def namespace_of(resource: Mapping[str, Any], default: str) -> str:
@@ -116,7 +127,7 @@ def _add(parts: Parts, resource: Mapping[str, Any], namespace: str, configs: Con
         parts.routes += routes(resource, namespace)
         parts.gateways += gateways(resource, namespace)
         found = find_pod_specs(resource)
-        parts.workloads += [workload(resource, pod, namespace, configs) for pod in found or _bare(resource)]
+        parts.workloads += [labelled(workload(resource, pod, namespace, configs)) for pod in found or _bare(resource)]
         parts.policies += operator_policies(resource, namespace)
 
 
