@@ -155,6 +155,20 @@ def test_generated_secrets_and_test_pods_are_no_facts(
     assert [workload.name for workload in stack.workloads] == ["chat-server"]
 
 
+def test_a_loop_over_values_leads_to_each_of_them(engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys and values that a template takes from a mapping stand at its own line, each with its own line of the values."""
+    body = (
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\ndata:\n"
+        "  {{- range $key, $value := .Values.env }}\n  {{ $key }}: {{ $value | quote }}\n  {{- end }}\n"
+        "  {{- $name := .Values.name }}\n  named: {{ $name }}\n"
+    )
+    root = chart(tmp_path, templates__config=body, values="name: n\nenv:\n  A: '1'\n  B: '2'\n")
+    (config,) = the_stack(collect(root, monkeypatch)).configs
+    found = {name: spot(entry.place) for name, entry in config.entries.items()}
+    template, values = "templates/config.yaml", "values.yaml"
+    assert found == {"A": (template, 7, values, 3), "B": (template, 7, values, 4), "named": (template, 10, values, 1)}
+
+
 def test_the_command_line_says_values_names_and_sets(
     engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

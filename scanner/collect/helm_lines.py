@@ -40,9 +40,9 @@ def key_of(line: str) -> str:
 
 
 def puts_in(line: str) -> bool:
-    """Whether a line of a template is nothing but an action that prints something."""
+    """Whether a line of a template is nothing but actions that print something, a key and its value perhaps."""
     stripped = line.strip()
-    return stripped.startswith("{{") and not CONTROL.match(stripped) and not ACTION.sub("", stripped).strip()
+    return stripped.startswith("{{") and not CONTROL.match(stripped) and not ACTION.sub("", stripped).strip(" :-\"'")
 
 
 class _Alignment:

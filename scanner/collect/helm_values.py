@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from llmscan.collect.helm_lines import key_of
+from llmscan.collect.helm_lines import ACTION, key_of
 from llmscan.places import Place, PlacedList, PlacedMap, place_of
 
 WORDS = re.compile(
@@ -18,7 +18,11 @@ INCLUDED = re.compile(r"(?:include|template)\s+\"([^\"]+)\"")
 DEFINE = re.compile(r"\{\{-?\s*define\s+\"([^\"]+)\"\s*-?\}\}(.*?)(?=\{\{-?\s*define\s+\"|\Z)", re.DOTALL)
 BLOCK = re.compile(r"\{\{-?\s*(if|with|range|define|block|end|else)\b([^}]*)\}\}")
 RENDERED = re.compile(r"^\s*(?:-\s+)*(?:[^\s:]+:\s+)?[\"']?(.*?)[\"']?\s*$")
+VARIABLE = re.compile(r"\$(\w+)")
+ASSIGNMENT = re.compile(r"\$(\w+)\s*(?:,\s*\$(\w+)\s*)?:?=\s*([^}]*)")
 MAX_INCLUDES = 3
+NEAR = 4
+"""As many lines below an `if` its condition is taken for what put a line in: further down it is what put the whole file in."""
 Path = tuple[str, ...]
 
 
@@ -73,30 +77,47 @@ class LineReferences:
     conditions: tuple[Path, ...] = ()
 
 
+class _Block(NamedTuple):
+    """An `if`, `with`, `range` or `define` that is open: what it asks of the values, and what a dot in it means."""
+
+    word: str
+    conditions: tuple[Path, ...]
+    dot: Path | None
+    line: int
+
+
 def references(template: Sequence[str], deciding: Deciding) -> list[LineReferences]:
     """The references of each line; inside `with` and `range` a leading dot means what these were given."""
-    blocks: list[tuple[str, tuple[Path, ...], Path | None]] = []
+    blocks: list[_Block] = []
+    variables: dict[str, tuple[Path, ...]] = {}
     result: list[LineReferences] = []
-    for line in template:
-        dot = next((block[2] for block in reversed(blocks) if block[0] in ("with", "range")), ())
+    for number, line in enumerate(template):
+        dot = next((block.dot for block in reversed(blocks) if block.word in ("with", "range")), ())
         own = tuple(_paths(line, dot, deciding.defines, 0)) if "{{" in line else ()
+        own += tuple(path for name in VARIABLE.findall(line) for path in variables.get(name, ()))
+        near = [block for block in reversed(blocks) if number - block.line <= NEAR]
+        conditions = tuple(path for block in near for path in block.conditions)
         opened = [match for match in BLOCK.finditer(line) if match[1] != "else"]
-        conditions = tuple(path for block in reversed(blocks) for path in block[1])
-        result.append(LineReferences(() if opened else own, conditions))
+        result.append(LineReferences(own if not opened or ACTION.sub("", line).strip() else (), conditions))
+        for match in ASSIGNMENT.finditer(line):
+            paths = tuple(_paths(match[3], dot, deciding.defines, MAX_INCLUDES))
+            variables |= {name: paths for name in match.group(1, 2) if name}
         for match in opened:
-            _step(match, blocks, dot, deciding.defines)
+            _step(match, blocks, dot, deciding.defines, number)
     return result
 
 
-def _step(match: re.Match[str], blocks: list[Any], dot: Path | None, defines: Mapping[str, str]) -> None:
+def _step(
+    match: re.Match[str], blocks: list[_Block], dot: Path | None, defines: Mapping[str, str], number: int
+) -> None:
     word, said = match[1], match[2]
     if word == "end":
         if blocks:
             blocks.pop()
         return
     paths = tuple(_paths(said, dot, defines, MAX_INCLUDES))
-    plain = not re.search(r"\b(?:not|ne|or|empty)\b", said)
-    blocks.append((word, paths if word != "define" and plain else (), paths[0] if paths else None))
+    plain = word != "define" and not re.search(r"\b(?:not|ne|or|empty)\b", said)
+    blocks.append(_Block(word, paths if plain else (), paths[0] if paths else None, number))
 
 
 def _paths(text: str, dot: Path | None, defines: Mapping[str, str], depth: int) -> Iterator[Path]:
