@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from llmscan.collect.delivery import take_delivered
 from llmscan.collect.env_files import env_file_stacks
@@ -16,6 +17,9 @@ from llmscan.findings import Failure, Target
 from llmscan.host import Host
 from llmscan.model import Gap, Stack
 from llmscan.scan import Collection
+
+if TYPE_CHECKING:
+    from llmscan.collect.rendered import Rendered
 
 COMPOSE = re.compile(r"^[ \t]*[\"']?(?:services|include)[\"']?[ \t]*:", re.MULTILINE)
 KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
@@ -112,21 +116,29 @@ def _foreign(tree: FileTree, host: Host, found: Found) -> set[str]:
 
 def _packaged(tree: FileTree, options: FilesOptions, found: Found) -> set[str]:
     """Charts and kustomizations, which tools turn into manifests; the files that are theirs are no manifests of their own."""
-    from llmscan.collect.helm import ChartOptions, load_charts
-    from llmscan.collect.kustomize import load_kustomizations
+    claimed: set[str] = set()
+    names = {path.rpartition("/")[2] for path in tree.paths}
+    if "Chart.yaml" in names:
+        from llmscan.collect.helm import ChartOptions, load_charts
 
-    charts = load_charts(
-        tree, ChartOptions(options.values, options.set_values, options.release_name, options.kube_version)
-    )
-    built = load_kustomizations(tree, charts.claimed)
-    for part in (charts, built):
-        found.stacks += part.stacks
-        found.failures += part.failures
-        found.gaps += part.gaps
-        found.notes += part.notes
-        found.objects += part.objects
-        found.files += part.files
-    return charts.claimed | built.claimed
+        chosen = ChartOptions(options.values, options.set_values, options.release_name, options.kube_version)
+        claimed |= _rendered(load_charts(tree, chosen), found)
+    if not names.isdisjoint(KUSTOMIZATIONS):
+        from llmscan.collect.kustomize import load_kustomizations
+
+        claimed |= _rendered(load_kustomizations(tree, claimed), found)
+    return claimed
+
+
+def _rendered(part: Rendered, found: Found) -> set[str]:
+    """Take in what was rendered; which files are spoken for."""
+    found.stacks += part.stacks
+    found.failures += part.failures
+    found.gaps += part.gaps
+    found.notes += part.notes
+    found.objects += part.objects
+    found.files += part.files
+    return part.claimed
 
 
 def _composes(tree: FileTree, paths: Sequence[str], options: FilesOptions, found: Found) -> None:
