@@ -21,6 +21,7 @@ from llmscan import (
     rule,
     unknown,
 )
+from llmscan.reach import UNKNOWN_PORT
 
 CONTROL = frozenset({"management", "debug", "cluster"})
 NAMES = {
@@ -105,31 +106,38 @@ def _may_be(endpoint: Endpoint, severity: Severity) -> bool:
 
 
 def _unseen(endpoint: Endpoint) -> Verdict:
-    what = NAMES.get(endpoint.role, f"port {endpoint.port}")
-    text = f"Whether {what} of {endpoint.workload.kind} '{endpoint.workload.name}' is open beyond its cluster is not known."
+    text = f"Whether {_what(endpoint)} is open beyond its cluster is not known."
     return unknown(text, *endpoint.unseen, setting="ways that were not seen")
 
 
 def _verdict(endpoint: Endpoint, way: Way) -> Verdict:
     resource = _opener(way)
-    what = NAMES.get(endpoint.role, f"port {endpoint.port}")
-    of = f"{what} of {endpoint.workload.kind} '{endpoint.workload.name}'"
     setting = f"{way.kind} {endpoint.port}"
     if way.gap is not None:
         return unknown(
-            f"Whether {of} is open is not known: {way.text}",
+            f"Whether {_what(endpoint)} is open is not known: {way.text}.",
             way.gap,
             place=way.place,
             setting=setting,
             resource=resource,
         )
-    message = f"{way.text[0].upper()}{way.text[1:]}, which leads to {of} on port {endpoint.port}."
+    message = f"{way.text[0].upper()}{way.text[1:]}, which leads to {_what(endpoint)}."
     if way.authenticated_by:
         message += f" Callers are asked for a credential first ({way.authenticated_by})."
     if way.conditional:
         message += f" It runs with {way.conditional}."
     via = way.opener or Related(endpoint.workload.name, endpoint.workload.kind, endpoint.workload.namespace, way.place)
     return fail(message, place=way.place, setting=setting, resource=resource, via=via, reach=way.reach, fix=_fix(way))
+
+
+def _what(endpoint: Endpoint) -> str:
+    """What is open, and whose it is: `the inference API of service 'x' on port 8000`, or `port 8000 of service 'x'`."""
+    of = f"{endpoint.workload.kind} '{endpoint.workload.name}'"
+    if endpoint.port == UNKNOWN_PORT:
+        return f"a port of {of} whose number a variable gives"
+    if endpoint.role in NAMES:
+        return f"{NAMES[endpoint.role]} of {of} on port {endpoint.port}"
+    return f"port {endpoint.port} of {of}"
 
 
 def _opener(way: Way) -> Resource | None:

@@ -190,7 +190,7 @@ def _port_number(entry: Mapping[str, Any], reading: Reading) -> int | None:
     for source in entry.get("from", ()):
         found = reading.source(source)
         if found.present and found.value is None:
-            return None
+            break
         match = PORT.search(found.value or "")
         if match and 0 < int(match[1]) < 65536:
             return int(match[1])
@@ -362,7 +362,7 @@ def inventory_of(scan: Scan) -> Iterator[InventoryItem]:
             Resource(workload.kind, workload.name, workload.namespace, container.name),
             container.image.reference if container.image else "",
             tuple(running.note() for running in scan.products_of(container)),
-            tuple(f"{e.port}/{e.protocol} {e.reach}" for e in scan.endpoints_of(container)),
+            tuple(f"{e.port or '?'}/{e.protocol} {e.reach}" for e in scan.endpoints_of(container)),
             container.place or workload.place,
             scan.stack.unit,
             tuple(one.note() for one in scan.observed.of(container)),

@@ -28,7 +28,7 @@ def published(service: PlacedMap) -> Iterator[Published]:
 def _published(item: Mapping[Any, Any], place: Place) -> Published:
     target, host = scalar_text(item.get("target")) or "", scalar_text(item.get("published")) or ""
     address = scalar_text(item.get("host_ip")) or ""
-    gap = gap_of(address, place) or gap_of(target, place) or _address_gap(host, address, place) or _wide(target, place)
+    gap = gap_of(address, place) or _address_gap(host, address, place) or _wide(target, place)
     at = decided(place, address, host, target)
     known_address = "" if gap_of(address, place) else str(address)
     return Published(_port(target), _port(host), known_address, str(item.get("protocol") or "tcp"), at, gap)
@@ -45,7 +45,8 @@ def _address_gap(host: str, address: str, place: Place) -> Gap | None:
 
 
 def _wide(target: str, place: Place) -> Gap | None:
-    if _port(target) is not None:
+    """Why it is not known that one port is published. That a variable gives its number is no reason: whichever it is, it is published."""
+    if _port(target) is not None or gap_of(target, place) is not None:
         return None
     return Gap("config", f"ports {target}", "is not one port, nor a range that is told apart", "", place)
 
