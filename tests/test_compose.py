@@ -514,6 +514,13 @@ def test_profiles_are_conditions(monkeypatch: pytest.MonkeyPatch) -> None:
     assert container(stack, "always").published[0].host_port == 8080
 
 
+def test_the_empty_profile_is_active_where_none_is_chosen(load: Load) -> None:
+    """`profiles: ["", x]` is a service that runs unless profiles are named."""
+    text = "services:\n  default: {image: a, profiles: ['', x]}\n  chosen: {image: a, profiles: [x]}\n"
+    stack = load(text)
+    assert {one.name: one.conditional for one in stack.workloads} == {"default": "", "chosen": "profile x"}
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -59,7 +59,8 @@ class _Project:
         self.environments = Environments(composed.environment, sources)
         self.mounts = Mounts(composed.tree, composed.directory, sources)
         set_here = composed.environment.get("COMPOSE_PROFILES", "")
-        self.profiles = {*profiles, *(name.strip() for name in set_here.split(",") if name.strip())}
+        self.profiles = {*profiles, *(name.strip() for name in set_here.split(",") if name.strip())} or {""}
+        """Where none is chosen, Compose starts what names the empty profile."""
         self.services = section(composed.tree, "services")
         self.built: dict[tuple[str, str, str], Built] = {}
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from llmscan.collect.rendered import Rendered
 
 COMPOSE = re.compile(r"^[ \t]*[\"']?(?:services|include)[\"']?[ \t]*:", re.MULTILINE)
+JSON_COMPOSE = re.compile(r"^[ \t{]*\"services\"[ \t]*:", re.MULTILINE)
+"""In JSON `include` alone is a word of compilers and linters."""
 KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 
 
@@ -67,7 +69,7 @@ def collect_files(paths: Sequence[str], options: FilesOptions = FilesOptions(), 
             continue
         if looks_like_manifest(text):
             manifests.append((path, text))
-        elif COMPOSE.search(text):
+        elif (COMPOSE if not path.endswith(".json") else JSON_COMPOSE).search(text):
             composes.append(path)
         else:
             found.notes.append(f"{path}: neither a manifest nor a compose file")
