@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from llmscan.collect.cluster import Cluster, Listing
+from llmscan.collect.fields import items, mapping
 from llmscan.collect.manifests import build_stack
 from llmscan.collect.ownership import Ownership, Root, is_built_in
-from llmscan.collect.pods import Configs, PodSpec, items, mapping, workload
+from llmscan.collect.pods import Configs, PodSpec, workload
 from llmscan.collect.resources import Parts, collect
 from llmscan.findings import Failure, Target
 from llmscan.model import ELSEWHERE, Container, Gap, Stack, Surroundings, Workload

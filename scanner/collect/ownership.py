@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from llmscan.collect.pods import BUILT_IN, find_pod_specs, items, mapping
+from llmscan.collect.fields import items, mapping
+from llmscan.collect.pods import BUILT_IN, find_pod_specs
 
 Json = dict[str, Any]
 

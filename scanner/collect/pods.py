@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from llmscan.collect.fields import as_text, flag, items, mapping, texts
+from llmscan.collect.pod_security import container_security, effective, pod_security
+from llmscan.collect.pod_volumes import config_references, mounted, volume_kind
 from llmscan.model import (
     ConfigData,
     ConfigFile,
@@ -37,9 +40,6 @@ CONTAINER_KEYS = frozenset({"image", "command", "args", "env", "ports", "resourc
 VARIABLE_IMAGE = re.compile(r"\$[{(\w]|\{\{|<[^>]*>")
 REFERENCE = re.compile(r"\$\(([A-Za-z_][\w.-]*)\)")
 MAX_DEPTH = 40
-ARMOR_ANNOTATION = "container.apparmor.security.beta.kubernetes.io/"
-"""The older way to name a container's AppArmor profile, which Kubernetes 1.37 still reads."""
-ARMOR_NAMES = {"runtime": "RuntimeDefault", "localhost": "Localhost", "unconfined": "Unconfined"}
 Configs = Mapping[tuple[str, str], ConfigData]
 
 
@@ -109,7 +109,7 @@ def _is_container(item: Any) -> bool:
 def workload(resource: Mapping[str, Any], pod: PodSpec, namespace: str, configs: Configs) -> Workload:
     """A workload from one pod spec of a resource."""
     spec, metadata = pod.spec, mapping(resource, "metadata")
-    security = _pod_security(mapping(spec, "securityContext"))
+    security = pod_security(mapping(spec, "securityContext"))
     volumes = {str(v.get("name")): v for v in items(spec, "volumes") if isinstance(v, dict)}
     template = mapping(pod.template, "metadata") or (metadata if pod.spec is resource.get("spec") else {})
     parts = _Pod(spec, security, volumes, namespace, configs, mapping(template, "annotations"))
@@ -118,15 +118,15 @@ def workload(resource: Mapping[str, Any], pod: PodSpec, namespace: str, configs:
         kind=str(resource.get("kind", "")),
         name=str(metadata.get("name") or metadata.get("generateName") or "(unnamed)"),
         namespace=namespace,
-        labels=_texts(mapping(template, "labels")),
-        annotations=_texts(mapping(metadata, "annotations")),
+        labels=texts(mapping(template, "labels")),
+        annotations=texts(mapping(metadata, "annotations")),
         containers=tuple(parts.containers()),
         volumes=tuple(parts.volume(name, "", "", False, None) for name in volumes),
         security=security,
-        host_network=_flag(spec, "hostNetwork"),
-        host_pid=_flag(spec, "hostPID"),
-        host_ipc=_flag(spec, "hostIPC"),
-        host_users=_flag(spec, "hostUsers"),
+        host_network=flag(spec, "hostNetwork"),
+        host_pid=flag(spec, "hostPID"),
+        host_ipc=flag(spec, "hostIPC"),
+        host_users=flag(spec, "hostUsers"),
         sysctls=tuple(
             Value(str(s.get("name")), place_of(s, "name"), "pod")
             for s in items(mapping(spec, "securityContext"), "sysctls")
@@ -180,7 +180,7 @@ class _Pod:
     ) -> None:
         self.spec, self.security, self.volumes = spec, security, volumes
         self.namespace, self.configs, self.annotations = namespace, configs, annotations
-        self.host_network = _flag(spec, "hostNetwork").value is True
+        self.host_network = flag(spec, "hostNetwork").value is True
 
     def containers(self) -> Iterator[Container]:
         single = self.spec.get("container")
@@ -208,21 +208,12 @@ class _Pod:
             published=tuple(_host_ports(item, self.host_network and role != "ephemeral")),
             mounts=mounts,
             files=files,
-            security=_effective(self.security, self._own_security(item)),
+            security=effective(self.security, container_security(item, self.annotations)),
             resources=_resources(item),
             gaps=(*gaps, *unseen),
             place=place or place_of(item),
             probed_hosts=tuple(_probed_hosts(item)),
         )
-
-    def _own_security(self, item: Mapping[str, Any]) -> Security:
-        own = _container_security(mapping(item, "securityContext"))
-        key = f"{ARMOR_ANNOTATION}{item.get('name')}"
-        text = self.annotations.get(key)
-        if own.app_armor or not isinstance(text, str) or not text:
-            return own
-        name = ARMOR_NAMES.get(text.partition("/")[0], text)
-        return replace(own, app_armor=Value(name, place_of(self.annotations, key), "container"))
 
     def _environment(self, item: Mapping[str, Any]) -> tuple[dict[str, Setting], list[Gap]]:
         env: dict[str, Setting] = {}
@@ -262,7 +253,7 @@ class _Pod:
         if reference:
             gap = Gap("environment", f"the value of {name}", "is filled in when the pod starts")
             return Setting(name, None, place, Origin.UNRESOLVED, gap)
-        value = _text(entry.get("value"))
+        value = as_text(entry.get("value"))
         return self._expanded(name, value, place, env)
 
     def _expanded(self, name: str, value: str, place: Place | None, env: Mapping[str, Setting]) -> Setting:
@@ -307,14 +298,14 @@ class _Pod:
 
     def volume(self, name: str, path: str, sub_path: str, read_only: bool, propagation: str | None) -> Volume:
         definition = self.volumes.get(name, {})
-        kind, source, place = _volume_kind(definition, name)
+        kind, source, place = volume_kind(definition, name)
         return Volume(kind, source, path, sub_path, read_only, place, propagation=propagation or "")
 
     def _files(
         self, mount: Mapping[str, Any], volume: Volume, gaps: list[Gap], place: Place | None
     ) -> Iterator[ConfigFile]:
         definition = self.volumes.get(str(mount.get("name")), {})
-        for reference in _config_references(definition):
+        for reference in config_references(definition):
             if "secretName" in reference or reference.get("_secret"):
                 gaps.append(Gap("config", f"Secret mounted at {volume.mounted_at}", "is never read", "", place))
                 continue
@@ -323,53 +314,7 @@ class _Pod:
                 what = f"ConfigMap '{reference.get('name')}'"
                 gaps.append(Gap("config", what, "was not there to read", "the ConfigMap", place))
                 continue
-            yield from _mounted(config, reference, volume)
-
-
-def _config_references(definition: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    if isinstance(definition.get("configMap"), dict):
-        yield definition["configMap"]
-    if isinstance(definition.get("secret"), dict):
-        yield definition["secret"] | {"_secret": True}
-    for source in items(mapping(definition, "projected"), "sources"):
-        if isinstance(source, dict):
-            if isinstance(source.get("configMap"), dict):
-                yield source["configMap"]
-            if isinstance(source.get("secret"), dict):
-                yield source["secret"] | {"_secret": True}
-
-
-def _mounted(config: ConfigData, reference: Mapping[str, Any], volume: Volume) -> Iterator[ConfigFile]:
-    paths = {str(i.get("key")): str(i.get("path")) for i in items(reference, "items") if isinstance(i, dict)}
-    for key, setting in config.entries.items():
-        if paths and key not in paths:
-            continue
-        name = paths.get(key, key)
-        if volume.sub_path and volume.sub_path != name:
-            continue
-        path = volume.mounted_at if volume.sub_path else f"{volume.mounted_at.rstrip('/')}/{name}"
-        yield ConfigFile(path, setting.value or "", setting.place, f"ConfigMap '{config.name}'")
-
-
-def _volume_kind(definition: Mapping[str, Any], name: str) -> tuple[str, str, Place | None]:
-    for key in definition:
-        if key == "name" or definition.get(key) is None:
-            continue
-        body, place = definition.get(key), place_of(definition, key)
-        if key == "hostPath":
-            return "node-path", str(mapping(definition, key).get("path", "")), place_of(body, "path") or place
-        if key == "configMap":
-            return "config", str(mapping(definition, key).get("name", "")), place
-        if key == "secret":
-            return "secret", str(mapping(definition, key).get("secretName", "")), place
-        if key == "emptyDir":
-            return ("memory" if mapping(definition, key).get("medium") == "Memory" else "empty"), name, place
-        if key == "persistentVolumeClaim":
-            return "claim", str(mapping(definition, key).get("claimName", "")), place
-        if key == "projected":
-            return "config", name, place
-        return "other", str(key), place
-    return "claim" if not definition else "empty", name, None
+            yield from mounted(config, reference, volume)
 
 
 def _image(item: Mapping[str, Any]) -> Image | None:
@@ -391,7 +336,7 @@ def _words(item: Mapping[str, Any], key: str) -> tuple[Word, ...] | None:
         return (Word(words, place_of(item, key)),)
     if not isinstance(words, list):
         return None
-    return tuple(Word(_text(word), place_of(words, index)) for index, word in enumerate(words))
+    return tuple(Word(as_text(word), place_of(words, index)) for index, word in enumerate(words))
 
 
 def _ports(item: Mapping[str, Any]) -> Iterator[Port]:
@@ -427,8 +372,8 @@ def _host_ports(item: Mapping[str, Any], host_network: bool) -> Iterator[Publish
 def _resources(item: Mapping[str, Any]) -> Resources:
     body = mapping(item, "resources")
     return Resources(
-        _texts(mapping(body, "limits")),
-        _texts(mapping(body, "requests")),
+        texts(mapping(body, "limits")),
+        texts(mapping(body, "requests")),
         place_of(item, "resources") if "resources" in item else None,
     )
 
@@ -444,101 +389,7 @@ def _probed_hosts(item: Mapping[str, Any]) -> Iterator[Value[str]]:
                 yield Value(host, place_of(mapping(handler, key), "host"), "container")
 
 
-def _pod_security(context: Any) -> Security:
-    return _security(context, "pod")
-
-
-def _container_security(context: Any) -> Security:
-    return _security(context, "container")
-
-
-def _security(context: Any, by: str) -> Security:
-    if not context:
-        return Security()
-    capabilities, seccomp = mapping(context, "capabilities"), mapping(context, "seccompProfile")
-    armor, windows, labels = (
-        mapping(context, "appArmorProfile"),
-        mapping(context, "windowsOptions"),
-        mapping(context, "seLinuxOptions"),
-    )
-    return Security(
-        run_as_user=_typed(context, "runAsUser", int, by),
-        run_as_group=_typed(context, "runAsGroup", int, by),
-        run_as_non_root=_typed(context, "runAsNonRoot", bool, by),
-        privileged=_typed(context, "privileged", bool, by),
-        allow_privilege_escalation=_typed(context, "allowPrivilegeEscalation", bool, by),
-        capabilities_added=_capabilities(capabilities, "add", by),
-        capabilities_dropped=_capabilities(capabilities, "drop", by),
-        seccomp=_typed(seccomp, "type", str, by),
-        app_armor=_typed(armor, "type", str, by),
-        se_linux=tuple(
-            Value(f"{key}={labels[key]}", place_of(labels, key), by)
-            for key in ("type", "user", "role")
-            if labels.get(key)
-        ),
-        proc_mount=_typed(context, "procMount", str, by),
-        read_only_root=_typed(context, "readOnlyRootFilesystem", bool, by),
-        windows_host_process=_typed(windows, "hostProcess", bool, by),
-    )
-
-
-def _typed(node: Any, key: str, kind: type, by: str) -> Value[Any]:
-    value = node.get(key) if isinstance(node, dict) else None
-    fits = isinstance(value, kind) and not (kind is int and isinstance(value, bool))
-    return Value(value, place_of(node, key), by) if fits else Value()
-
-
-def _capabilities(node: Any, key: str, by: str) -> tuple[Value[str], ...]:
-    """As written: the admission of an API server knows `CHOWN`, and neither `chown` nor `CAP_CHOWN`."""
-    return tuple(Value(str(name), place_of(node.get(key), index), by) for index, name in enumerate(items(node, key)))
-
-
-def _effective(pod: Security, own: Security) -> Security:
-    """What holds for a container: its own context, and the pod's where that is silent."""
-    return Security(
-        run_as_user=own.run_as_user if own.run_as_user else pod.run_as_user,
-        run_as_group=own.run_as_group if own.run_as_group else pod.run_as_group,
-        run_as_non_root=own.run_as_non_root if own.run_as_non_root else pod.run_as_non_root,
-        privileged=own.privileged,
-        allow_privilege_escalation=own.allow_privilege_escalation,
-        capabilities_added=own.capabilities_added,
-        capabilities_dropped=own.capabilities_dropped,
-        seccomp=own.seccomp if own.seccomp else pod.seccomp,
-        app_armor=own.app_armor if own.app_armor else pod.app_armor,
-        se_linux=own.se_linux or pod.se_linux,
-        proc_mount=own.proc_mount,
-        read_only_root=own.read_only_root,
-        windows_host_process=own.windows_host_process if own.windows_host_process else pod.windows_host_process,
-    )
-
-
 def _unseen_source(name: str, secret: bool, place: Place | None) -> Gap:
     if secret:
         return Gap("secret", f"the keys of Secret '{name}'", "are not read", f"what keys Secret '{name}' holds", place)
     return Gap("environment", f"ConfigMap '{name}'", "was not there to read", "the ConfigMap", place)
-
-
-def _flag(node: Any, key: str) -> Value[bool]:
-    return _typed(node, key, bool, "pod")
-
-
-def mapping(node: Any, key: str) -> Mapping[str, Any]:
-    """The mapping under `key`, or an empty one where there is none."""
-    value = node.get(key) if isinstance(node, dict) else None
-    return value if isinstance(value, dict) else {}
-
-
-def items(node: Any, key: str) -> Sequence[Any]:
-    """The list under `key`, or an empty one where there is none."""
-    value = node.get(key) if isinstance(node, dict) else None
-    return value if isinstance(value, list) else ()
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return "" if value is None else str(value)
-
-
-def _texts(node: Mapping[str, Any]) -> dict[str, str]:
-    return {str(key): _text(value) for key, value in node.items()}

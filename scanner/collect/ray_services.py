@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from llmscan.collect.pods import items, mapping
+from llmscan.collect.fields import items, mapping
 from llmscan.model import Service, ServicePort, Value, Workload
 from llmscan.places import Place, place_of
 

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from llmscan.collect.pods import BUILT_IN, Configs, PodSpec, find_pod_specs, items, mapping, workload
+from llmscan.collect.fields import items, mapping
+from llmscan.collect.pods import BUILT_IN, Configs, PodSpec, find_pod_specs, workload
 from llmscan.collect.ray_services import head_services, labelled
 from llmscan.collect.routes import gateways, routes
 from llmscan.model import (

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from llmscan.collect.pods import items, mapping
+from llmscan.collect.fields import items, mapping
 from llmscan.model import Backend, Gateway, Route
 from llmscan.places import Place, place_of
 
