@@ -103,7 +103,7 @@ probes = st.sampled_from(
         {"tcpSocket": {"port": 1, "host": "a"}},
     ]
 )
-volumes = st.sampled_from(
+volumes: st.SearchStrategy[Json] = st.sampled_from(
     [
         {"emptyDir": {}},
         {"hostPath": {"path": "/srv"}},
@@ -118,7 +118,7 @@ volumes = st.sampled_from(
 
 
 def containers(prefix: str, smallest: int) -> st.SearchStrategy[list[Json]]:
-    fields = {"securityContext": contexts, "ports": ports}
+    fields: dict[str, st.SearchStrategy[Any]] = {"securityContext": contexts, "ports": ports}
     if prefix == "c":
         fields["livenessProbe"] = probes
     rows = st.lists(maybe(**fields), min_size=smallest, max_size=2)
@@ -127,9 +127,11 @@ def containers(prefix: str, smallest: int) -> st.SearchStrategy[list[Json]]:
     )
 
 
-unmasked = contexts.map(lambda context: context | {"procMount": "Unmasked", "privileged": False})
+unmasked: st.SearchStrategy[Json] = contexts.map(
+    lambda context: context | {"procMount": "Unmasked", "privileged": False}
+)
 """Only a pod with users of its own may have that, so that chance alone would never make one."""
-own_users = maybe(securityContext=pod_contexts).flatmap(
+own_users: st.SearchStrategy[Json] = maybe(securityContext=pod_contexts).flatmap(
     lambda spec: unmasked.map(
         lambda context: (
             {"hostUsers": False}
@@ -138,17 +140,19 @@ own_users = maybe(securityContext=pod_contexts).flatmap(
         )
     )
 )
-specs = st.fixed_dictionaries(
-    {"containers": containers("c", 1)},
-    optional={
-        "initContainers": containers("i", 0),
-        "securityContext": pod_contexts,
-        "hostNetwork": flags, "hostPID": flags, "hostIPC": flags, "hostUsers": flags,
-        "volumes": st.lists(volumes, max_size=2).map(
-            lambda found: [{"name": f"v{number}"} | one for number, one in enumerate(found)]
-        ),
-    },
-)  # fmt: skip
+always: dict[str, st.SearchStrategy[Any]] = {"containers": containers("c", 1)}
+sometimes: dict[str, st.SearchStrategy[Any]] = {
+    "initContainers": containers("i", 0),
+    "securityContext": pod_contexts,
+    "hostNetwork": flags,
+    "hostPID": flags,
+    "hostIPC": flags,
+    "hostUsers": flags,
+    "volumes": st.lists(volumes, max_size=2).map(
+        lambda found: [{"name": f"v{number}"} | one for number, one in enumerate(found)]
+    ),
+}
+specs: st.SearchStrategy[Json] = st.fixed_dictionaries(always, optional=sometimes)
 pods_of_all_kinds = st.lists(st.one_of(specs, specs, specs, own_users), min_size=12, max_size=12)
 
 
@@ -204,7 +208,7 @@ def test_the_rules_agree_with_admission(
     @settings(max_examples=50, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(pods_of_all_kinds)
     def agree(found: list[Json]) -> None:
-        pods = [
+        pods: list[Json] = [
             {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": f"pod-{number}"}, "spec": spec}
             for number, spec in enumerate(found)
         ]

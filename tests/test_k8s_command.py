@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -245,7 +246,7 @@ def test_alerts_survive_a_renamed_context(tmp_path: Path) -> None:
 @pytest.mark.parametrize("format_name", ["table", "json", "sarif", "html"])
 def test_no_secret_is_read_or_shown(tmp_path: Path, format_name: str) -> None:
     """Secrets are never asked for, and values of variables, files and annotations are in no format."""
-    container = {
+    container: dict[str, Any] = {
         "env": [{"name": "VLLM_API_KEY", "value": CANARY}, {"name": "OTHER", "value": f"{CANARY}-env"}],
         "args": [f"--api-key={CANARY}-argument"],
         "envFrom": [{"secretRef": {"name": "keys"}}],

@@ -28,13 +28,12 @@ __all__ = ["lane"]
 
 TOOLS = Path(os.environ.get("LLMSCAN_TEST_TOOLS") or os.environ.get("KUBEBUILDER_ASSETS") or "none")
 FLEETS = ("models.example.com", "v1", "Fleet")
-MADE = [
+MADE: list[tuple[str, Json]] = [
     ("Deployment", {"replicas": 2}),
     ("StatefulSet", {"replicas": 2, "serviceName": "statefulset"}),
     ("DaemonSet", {}),
     ("Job", {}),
 ]
-IDLE = ("Deployment", "idle", {"replicas": 0})
 
 
 def fitting(item: Json) -> Json:
@@ -75,7 +74,7 @@ def test_pods_are_grouped_under_the_controllers_that_made_them(lane: Lane) -> No
     namespace = lane.namespace()
     for kind, fields in MADE:
         put(lane, fitting(controller(kind, kind.lower(), **fields)), namespace)
-    put(lane, fitting(controller(IDLE[0], IDLE[1], **IDLE[2])), namespace)
+    put(lane, fitting(controller("Deployment", "idle", replicas=0)), namespace)
     cron = put(lane, never(fitting(controller("CronJob", "nightly"))), namespace)
     put(lane, fitting(controller("Job", "nightly-29381040", cron)), namespace)
     fleet = manifest(f"{FLEETS[0]}/{FLEETS[1]}", FLEETS[2], "fleet", None, spec={"size": 2})
@@ -170,9 +169,9 @@ def api_server(folder: Path, authority: Authority) -> Iterator[str]:
     """An API server that trusts client certificates of an authority, with a Deployment in it."""
     client, peer, secure = free_ports(3)
     store, door = f"http://127.0.0.1:{client}", f"https://127.0.0.1:{secure}"
-    etcd = [TOOLS / "etcd", "--data-dir", folder / "etcd", "--listen-client-urls", store, "--advertise-client-urls", store,
+    etcd: list[str | Path] = [TOOLS / "etcd", "--data-dir", folder / "etcd", "--listen-client-urls", store, "--advertise-client-urls", store,
             "--listen-peer-urls", f"http://127.0.0.1:{peer}"]  # fmt: skip
-    server = [
+    server: list[str | Path] = [
         TOOLS / "kube-apiserver", "--etcd-servers", store, "--bind-address", "127.0.0.1", "--secure-port", str(secure),
         "--tls-cert-file", authority.pair, "--tls-private-key-file", authority.key, "--client-ca-file", authority.certificate,
         "--service-account-key-file", authority.key, "--service-account-signing-key-file", authority.key,
