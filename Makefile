@@ -12,7 +12,7 @@ $(BIN)/llmscan: setup.cfg pyproject.toml
 	@touch $@
 
 $(VENV)/.test: $(BIN)/llmscan setup.cfg
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,check]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,check,helm]'
 	@touch $@
 
 demo: $(BIN)/llmscan
