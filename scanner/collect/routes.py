@@ -57,7 +57,7 @@ def gateways(resource: Mapping[str, Any], namespace: str) -> Iterator[Gateway]:
         return
     spec, metadata = mapping(resource, "spec"), mapping(resource, "metadata")
     name = str(spec.get("gatewayClassName") or "")
-    annotations = mapping(mapping(spec, "infrastructure"), "annotations") | mapping(metadata, "annotations")
+    annotations = {**mapping(mapping(spec, "infrastructure"), "annotations"), **mapping(metadata, "annotations")}
     internal = bool(INTERNAL_CLASS.search(name)) or any(
         "internal" in str(key) and str(value).lower() in ("true", "internal") for key, value in annotations.items()
     )
