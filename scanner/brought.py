@@ -123,7 +123,7 @@ def verdicts(rule: Rule, target: Any, scan: Any) -> list[Verdict]:
 
 
 def _fits(record: Any, what: str) -> None:
-    for name, allowed, deep in _fields(type(record)):
+    for name, allowed, deep in _fields(record.__class__):
         value = getattr(record, name)
         if not isinstance(value, allowed):
             raise BadPlugin(f"{what}: {name} is {_named(value)}")
@@ -133,7 +133,7 @@ def _fits(record: Any, what: str) -> None:
 
 
 def _part(part: Any, record: Any, name: str, what: str) -> None:
-    wanted = _item_type(type(record), name)
+    wanted = _item_type(record.__class__, name)
     if wanted is not None and not isinstance(part, wanted):
         raise BadPlugin(f"{what}: {name} holds {_named(part)}")
     if type(part) in RECORDS:

@@ -296,8 +296,8 @@ HEAD: Mapping[str, Check] = {
     "verified": _record({"at": _text, "date": _text, "by": _one_of({"source", "documentation", "observation"}), "note": _text}),
     "sources": _text_map,
     "identify": _record(
-        {"images": _list_of(_image), "commands": _list_of(_command), "clients": _list_of(_pattern), "kinds": _texts, "env": _texts, "unless": _texts, "version_fields": _texts,
-         "version": _version_pattern,
+        {"images": _list_of(_image), "commands": _list_of(_command), "clients": _list_of(_pattern), "kinds": _texts, "env": _texts, "unless": _texts,
+         "version_fields": _texts, "version": _version_pattern,
          "first_version": _version, "source": _text}
     ),
     "image": _record({"user": _list_of(USER), "command": _texts, "env": _text_map, "source": _text}),

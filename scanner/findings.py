@@ -68,9 +68,10 @@ class Related:
 class Verdict:
     """One conclusion of a rule on the object that it was given.
 
-    message: one or two sentences, specific to the object. fix: what to change here; empty: the rule's own. place: the line that decides; None: the object's.
-    setting: a stable name of what is wrong (`QDRANT__SERVICE__API_KEY`, `port 11434`), part of the fingerprint. resource: where the finding belongs to
-    another object than the one given (the Service that exposes it). missing: for UNKNOWN, what was not seen. quote: an observed request and its answer.
+    message: one or two sentences, specific to the object. fix: what to change here; empty: the rule's own. place: the line that
+    decides; None: the object's. setting: a stable name of what is wrong (`QDRANT__SERVICE__API_KEY`, `port 11434`), part of the
+    fingerprint. resource: where the finding belongs to another object than the one given (the Service that exposes it). missing:
+    for UNKNOWN, what was not seen. quote: an observed request and its answer.
     """
 
     status: Status

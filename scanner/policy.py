@@ -98,7 +98,7 @@ def read_policy(path: str) -> tuple[Waiver, ...]:
         text = Path(path).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise BadPolicy(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}") from None
-    tree = next(iter(documents(text, path, legacy_booleans=False)), {})
+    tree: Any = next(iter(documents(text, path, legacy_booleans=False)), {})
     if isinstance(tree, Unreadable):
         raise BadPolicy(f"{path}:{tree.place.line}: {tree.reason}")
     if not isinstance(tree, dict) or set(tree) - {"waivers"}:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from llmscan.model import Container, Route, Service, Stack, Workload
+from llmscan.model import ConfigData, Container, Network, Policy, Route, Service, Stack, Workload
 from llmscan.scan import Scan
 
 
@@ -26,8 +26,10 @@ def private_texts(stack: Stack) -> Iterator[str]:
         yield from (setting.value for setting in config.entries.values() if setting.value)
     for loose in stack.loose_values:
         yield from (text for text in (loose.setting.value, loose.decoded) if text)
-    for named in (*stack.services, *stack.routes):
-        yield from named.annotations.values()
+    for service in stack.services:
+        yield from service.annotations.values()
+    for route in stack.routes:
+        yield from route.annotations.values()
 
 
 def _container_values(container: Container) -> Iterator[str]:
@@ -62,9 +64,11 @@ def public_texts(scan: Scan) -> Iterator[str]:
             yield from _container_names(container)
             yield from _public_settings(scan, container)
             yield from (str(endpoint.port) for endpoint in scan.endpoints_of(container))
-    for named in (*stack.services, *stack.routes, *stack.policies, *stack.configs, *stack.networks):
-        yield named.name
-        yield from ((named.place.path,) if named.place else ())
+    named: list[Service | Route | Policy | ConfigData | Network] = []
+    named += (*stack.services, *stack.routes, *stack.policies, *stack.configs, *stack.networks)
+    for one in named:
+        yield one.name
+        yield from ((one.place.path,) if one.place else ())
     for service in stack.services:
         yield from _service_ports(service)
     for route in stack.routes:

@@ -234,12 +234,12 @@ class _Builder:
 
     def _end(self, event: Any) -> int:
         """The line on which the node of `event` ends: block scalars and collections end before the next token."""
-        mark = event.end_mark
+        start, mark = event.start_mark, event.end_mark
         line = int(mark.line) + self.offset
         if type(event) is ScalarEvent:
-            ends_before = event.style in ("|", ">") and mark.column == 0 and mark.line > event.start_mark.line
+            ends_before = event.style in ("|", ">") and mark.column == 0 and mark.line > start.line
             return line - 1 if ends_before else line
-        flow = mark.index > event.start_mark.index
+        flow = mark.index > start.index
         return line if flow else self.last_line
 
     def _scalar(self, event: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from json.decoder import scanstring
+from json.decoder import scanstring  # type: ignore[attr-defined]  # the one that JSONDecoder itself uses
 from typing import Any
 
 SPACE = re.compile(r"[\s,]*")
@@ -29,7 +29,7 @@ def read(text: str) -> Any:
 def _front(text: str, start: int, depth: int) -> dict[str, Any]:
     """The members of the object that begins at `start`, until one is not whole; of that one, its own front."""
     found: dict[str, Any] = {}
-    at = SPACE.match(text, start + 1).end()  # type: ignore[union-attr]  (it matches nothing as well)
+    at = SPACE.match(text, start + 1).end()  # type: ignore[union-attr]  # it matches nothing as well
     while text[at : at + 1] == '"':
         try:
             key, at = scanstring(text, at + 1, True)

@@ -65,11 +65,11 @@ class _Timed:
         self.sock: Any = _TimedSocket(self.sock, self._deadline)
 
 
-class _TimedHttp(_Timed, HTTPConnection):  # type: ignore[misc]
+class _TimedHttp(_Timed, HTTPConnection):
     pass
 
 
-class _TimedHttps(_Timed, HTTPSConnection):  # type: ignore[misc]
+class _TimedHttps(_Timed, HTTPSConnection):
     pass
 
 
