@@ -105,6 +105,18 @@ class Cluster:
             again = [(resource, namespace) for resource in inside for namespace in self.namespaces]
             return (*found, *pool.map(lambda row: self._access(*row), again))
 
+    def may_proxy(self, resource: str, namespace: str) -> bool:
+        """Whether the caller may send requests through the API server to `pods` or `services` of a namespace. Raises TargetUnreachable."""
+        return self._allowed({"verb": "get", "resource": resource, "subresource": "proxy", "namespace": namespace})
+
+    def running_pods(self, namespace: str, labels: Mapping[str, str]) -> Iterator[str]:
+        """The names of some running pods with these labels. Raises ApiFailure."""
+        selector = ",".join(f"{name}={value}" for name, value in labels.items())
+        query: dict[str, str | int] = {"labelSelector": selector, "limit": 20}
+        for item in self._client.get(f"/api/v1/namespaces/{namespace}/pods", query).get("items") or ():
+            if (item.get("status") or {}).get("phase") == "Running" and not item["metadata"].get("deletionTimestamp"):
+                yield item["metadata"]["name"]
+
     def request(
         self,
         method: str,
@@ -185,16 +197,19 @@ class Cluster:
         attributes = {"verb": "list", "group": resource.group, "resource": resource.plural}
         if namespace:
             attributes["namespace"] = namespace
+        return Access("list", resource.plural, resource.group, namespace, self._allowed(attributes))
+
+    def _allowed(self, attributes: Mapping[str, str]) -> bool:
         review = {
             "apiVersion": _REVIEW_VERSION,
             "kind": "SelfSubjectAccessReview",
-            "spec": {"resourceAttributes": attributes},
+            "spec": {"resourceAttributes": dict(attributes)},
         }
         try:
             status = self._client.review(_REVIEW_PATH, review).get("status") or {}
         except ApiFailure as failure:
             raise TargetUnreachable(f"The API server does not say what is allowed: it {failure.why}.") from None
-        return Access("list", resource.plural, resource.group, namespace, bool(status.get("allowed")))
+        return bool(status.get("allowed"))
 
 
 def _gap(part: _Part, inside: tuple[str, ...]) -> Gap:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from llmscan.commands.probe_option import probe_option, published_probe
 from llmscan.commands.shared import empty, finish, progress, scan_options
 
 if TYPE_CHECKING:
@@ -36,15 +37,30 @@ if TYPE_CHECKING:
 @click.option(
     "--target-name", default="", metavar="NAME", help="What reports call the engine; by default its context's name."
 )
+@probe_option
 @scan_options
 def command(containers: tuple[str, ...], labels: tuple[str, ...], **given: Any) -> None:
-    """Scan a live Docker or Podman engine: all running containers, or those that are chosen. Nothing is changed."""
+    """Scan a live Docker or Podman engine: all running containers, or those that are chosen. Nothing is changed.
+
+    With --probe it also asks the servers that run there, through the ports that are published.
+    """
     from llmscan.collect.engine import EngineOptions
 
     options = EngineOptions(
         containers, labels, given["compose_project"], given["stopped"], given["context"], given["host"]
     )
-    finish(lambda: collection(options, given["target_name"]), given)
+    probe = published_probe(given, lambda: engine_host(options))
+    finish(lambda: collection(options, given["target_name"]), given, probe)
+
+
+def engine_host(options: EngineOptions) -> str:
+    """Where the engine publishes ports, as seen from here."""
+    from urllib.parse import urlsplit
+
+    from llmscan.collect.engine_address import find_engine
+
+    address = find_engine(options.context, options.host)
+    return "127.0.0.1" if address.local else urlsplit(address.url).hostname or "127.0.0.1"
 
 
 def collection(options: EngineOptions, target_name: str) -> Collection:

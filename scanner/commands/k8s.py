@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from llmscan.commands.probe_option import cluster_probe, probe_option
 from llmscan.commands.shared import empty, finish, progress, scan_options
 
 if TYPE_CHECKING:
-    from llmscan.collect.cluster import Access, ClusterOptions
+    from llmscan.collect.cluster import Access, Cluster, ClusterOptions
     from llmscan.scan import Collection
 
 
@@ -24,11 +25,12 @@ if TYPE_CHECKING:
     "--target-name", default="", metavar="NAME", help="What reports call the cluster; by default its context's name."
 )
 @click.option("--check-access", is_flag=True, help="Say what a scan may read, and scan nothing.")
+@probe_option
 @scan_options
 def command(namespaces: tuple[str, ...], all_namespaces: bool, **given: Any) -> None:
     """Scan a live Kubernetes cluster: the namespace of the context, those that -n names, or all with -A.
 
-    It only lists objects, and never Secrets. docs/rbac.yaml has the permissions.
+    It only lists objects, and never Secrets; with --probe it also asks servers through the API server. docs/rbac.yaml has the permissions.
     """
     from llmscan.collect.cluster import ClusterOptions
 
@@ -37,11 +39,15 @@ def command(namespaces: tuple[str, ...], all_namespaces: bool, **given: Any) -> 
     options = ClusterOptions(namespaces, all_namespaces, given["context"], given["kubeconfig"])
     if given["check_access"]:
         sys.exit(check_access(options))
-    finish(lambda: collection(options, given["target_name"]), given)
+    connected: list[Cluster] = []
+    finish(lambda: collection(options, given["target_name"], connected), given, cluster_probe(given, connected))
 
 
-def collection(options: ClusterOptions, target_name: str) -> Collection:
-    """What was read of a cluster; of one that cannot be reached, a failure that says so in one sentence."""
+def collection(options: ClusterOptions, target_name: str, connected: list[Cluster] | None = None) -> Collection:
+    """What was read of a cluster; of one that cannot be reached, a failure that says so in one sentence.
+
+    connected: takes the cluster, for probes that ask through it.
+    """
     from llmscan.collect.cluster import BadKubeconfig, TargetUnreachable, connect, context_name, safe_name
     from llmscan.collect.live import collect_cluster
     from llmscan.findings import Failure, Target
@@ -49,7 +55,10 @@ def collection(options: ClusterOptions, target_name: str) -> Collection:
     try:
         name = safe_name(target_name or context_name(options))
         progress(f"reading cluster {name}")
-        return collect_cluster(connect(options), name)
+        cluster = connect(options)
+        if connected is not None:
+            connected.append(cluster)
+        return collect_cluster(cluster, name)
     except BadKubeconfig as error:
         raise click.UsageError(str(error)) from None
     except TargetUnreachable as error:

@@ -8,7 +8,7 @@ from json.decoder import scanstring  # type: ignore[attr-defined]  # the one tha
 from typing import Any
 
 SPACE = re.compile(r"[\s,]*")
-COLON = re.compile(r"\s*:\s*")
+COLON = re.compile(r"\s*:?\s*")
 DECODER = json.JSONDecoder()
 DEEPEST = 20
 
@@ -30,17 +30,20 @@ def _front(text: str, start: int, depth: int) -> dict[str, Any]:
     """The members of the object that begins at `start`, until one is not whole; of that one, its own front."""
     found: dict[str, Any] = {}
     at = SPACE.match(text, start + 1).end()  # type: ignore[union-attr]  # it matches nothing as well
+    key = ""
     while text[at : at + 1] == '"':
         try:
-            key, at = scanstring(text, at + 1, True)
-            colon = COLON.match(text, at)
-            if colon is None:
-                break
-            at = colon.end()
+            key, at = DECODER.raw_decode(text, at)
+            at = _after(COLON, text, at)
             found[key], at = DECODER.raw_decode(text, at)
-        except (ValueError, RecursionError, StopIteration):
-            if text[at : at + 1] == "{" and depth:
+        except (ValueError, RecursionError):
+            if key and text[at : at + 1] == "{" and depth:
                 found[key] = _front(text, at, depth - 1)
             break
-        at = SPACE.match(text, at).end()  # type: ignore[union-attr]
+        at = _after(SPACE, text, at)
     return found
+
+
+def _after(pattern: re.Pattern[str], text: str, at: int) -> int:
+    found = pattern.match(text, at)
+    return found.end() if found else at
