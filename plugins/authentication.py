@@ -30,7 +30,7 @@ from llmscan.decisions import condition, holds
 
 CATEGORY = "unauthenticated-endpoint"
 WEAK = "weak-authentication"
-REFS = ("CWE-306", "LLM06:2026", "AML.T0013", "AISVS-1.0:C5")
+REFS = ("CWE-306", "API2:2023", "LLM06:2026", "AML.T0040", "AISVS-1.0:C5")
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,14 @@ def privileged(container: Container, scan: Scan) -> Iterator[Verdict]:
     "Shares a namespace of its host",
     Severity.HIGH,
     category=CATEGORY,
-    refs=("PSS-1.37:hostNamespaces", "CWE-653", *REFS),
+    refs=(
+        "PSS-1.37:hostNamespaces",
+        "CIS-Docker-1.6.0:5.10",
+        "CIS-Docker-1.6.0:5.16",
+        "CIS-Docker-1.6.0:5.17",
+        "CWE-653",
+        *REFS,
+    ),
 )
 def host_namespaces(workload: Workload, scan: Scan) -> Iterator[Verdict]:
     """In the host's namespaces a container sees the processes, the memory or the traffic of others, and network policies do not hold for it.
@@ -111,7 +118,7 @@ def node_paths(workload: Workload, scan: Scan) -> Iterator[Verdict]:
     "Mounts a socket or folder that controls its host",
     Severity.HIGH,
     category=CATEGORY,
-    refs=("CIS-Docker-1.6.0:5.32", "CWE-552", *REFS),
+    refs=("CIS-Docker-1.6.0:5.6", "CIS-Docker-1.6.0:5.32", "CWE-552", *REFS),
 )
 def control_of_the_host(container: Container, scan: Scan) -> Iterator[Verdict]:
     """With the engine's socket a container starts others as it likes; in the host's system folders it reads keys and changes what runs.
@@ -169,7 +176,7 @@ def added_capabilities(container: Container, scan: Scan) -> Iterator[Verdict]:
     "Privilege escalation is switched on",
     Severity.MEDIUM,
     category=CATEGORY,
-    refs=("CWE-250", "NSA-CISA-K8s-1.2:pods"),
+    refs=("CWE-250", "CIS-Docker-1.6.0:5.26", "NSA-CISA-K8s-1.2:pods"),
 )
 def escalation_on(container: Container, scan: Scan) -> Iterator[Verdict]:
     """A program in the container may then gain more rights than it was started with, through a setuid file.
@@ -206,7 +213,11 @@ def seccomp_off(workload: Workload, scan: Scan) -> Iterator[Verdict]:
 
 
 @rule(
-    "HST008", "AppArmor is switched off", Severity.MEDIUM, category=CATEGORY, refs=("PSS-1.37:appArmorProfile", *REFS)
+    "HST008",
+    "AppArmor is switched off",
+    Severity.MEDIUM,
+    category=CATEGORY,
+    refs=("PSS-1.37:appArmorProfile", "CIS-Docker-1.6.0:5.2", *REFS),
 )
 def apparmor_off(workload: Workload, scan: Scan) -> Iterator[Verdict]:
     """AppArmor's profile keeps a container away from the host's sensitive files; without it one layer is gone.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from llmscan import Evidence, Resource, Rule, Scan, Severity, Verdict, Workload, fail, hookimpl, passed, rule, unknown
 
-REFS = ("CWE-923", "NSA-CISA-K8s-1.2:network", "AISVS-1.0:C4")
+REFS = ("CWE-923", "CIS-Kubernetes-2.0.1:5.3.2", "NSA-CISA-K8s-1.2:network", "AISVS-1.0:C4")
 
 
 @rule("NET001", "No network policy", Severity.LOW, category="missing-network-policy", refs=REFS)

@@ -23,15 +23,17 @@ from llmscan import (
 )
 
 CATEGORY = "plaintext-secret"
-REFS = ("CWE-798", "CWE-312", "MCP01:2025", "NSA-CISA-K8s-1.2:network")
+REFS = ("CWE-798", "CWE-312", "AML.T0055", "MCP01:2025", "NSA-CISA-K8s-1.2:network")
 SECRET_NAME = re.compile(
-    r"(?:^|[_.\-a-z])(?:PASSWORDS?|PASSWD|PASSPHRASE|PWD|PSW|PASS|SECRETS?|TOKENS?|API_?KEYS?|APIKEY|ACCESS_?KEY|PRIVATE_?KEY|ENCRYPTION_?KEY|MASTER_?KEY"
-    r"|SIGNING_?KEY|AUTH_?KEY|SECRET_?KEY|ENC_?KEY|ROOT_?KEY|ADMIN_?KEY|SERVER_?KEY|KEY_?BASE|SALT|CREDENTIALS?)(?:$|[_.\-])|(?:REDIS|REDISCLI|VALKEY|CACHE|BROKER)_AUTH$",
+    r"(?:^|[_.\-a-z])(?:PASSWORDS?|PASSWD|PASSPHRASE|PWD|PSW|PASS|SECRETS?|TOKENS?(?=$|_(?:KEY|SECRET|SALT|SEED|VALUE|DEV|PROD|TEST|\d+)|[.\-])|API_?KEYS?|APIKEY|ACCESS_?KEY|PRIVATE_?KEY|ENCRYPTION_?KEY|MASTER_?KEY"
+    r"|SIGNING_?KEY|AUTH_?KEY|SECRET_?KEY|ENC_?KEY|FERNET_?KEY|ROOT_?KEY|ADMIN_?KEY|SERVER_?KEY|KEY_?BASE|SALT|CREDENTIALS?)(?:$|[_.\-])|(?:REDIS|REDISCLI|VALKEY|CACHE|BROKER)_AUTH$",
     re.IGNORECASE,
 )
 NO_SECRET_NAME = re.compile(
     r"(?:_|^|-|\.)(?:FILE|PATH|DIR|URL|URI|ENDPOINT|HEADER|NAME|ID|TTL|EXPIRES?|EXPIRATION|EXPIRY|EXPIRE|LENGTH|SIZE|LIMIT|COUNT|ENABLED?|DISABLED?|REQUIRED|TYPE"
-    r"|PREFIX|POLICY|ALGORITHM|MODE|USER|USERNAME|REGION|VERSION|SECONDS|MINUTES|HOURS|DAYS|ROUNDS|HOST|PORT|SCOPES?|RESET|PARALLELISM)$"
+    r"|PREFIX|POLICY|ALGORITHM|MODE|USER|USERNAME|REGION|VERSION|SECONDS|MINUTES|HOURS|DAYS|ROUNDS|HOST|PORT|SCOPES?|RESET|PARALLELISM"
+    r"|USERS|EMAILS?|UNIT|INTERVAL|WINDOW|FORMAT|PROVIDER|BACKEND|STRATEGY|ENCODING|ISSUER|AUDIENCE|DOMAIN|AGE|LIFETIME|DURATION|VALIDITY|ROTATION|LEVEL|REF|STATUS|FIELD"
+    r"|CLAIM|ATTRIBUTE)$"
     r"|(?:MAX|MIN|NUM|TOTAL|CHUNK|CONTEXT|INPUT|OUTPUT|PROMPT|BATCH|TOP|STOP|PAD|EOS|BOS|NEW|ALLOW|ENABLE|DISABLE|REQUIRE|USE|SKIP|GENERATED?)_?.*TOKENS?$"
     r"|PUBLIC_?KEY|TOKENIZER|TOKENIZERS|^(?:ENABLE|DISABLE|ALLOW|REQUIRE|USE|SKIP|SHOW|HIDE)_|MAX_.*TOKEN|PWD$(?<=^PWD)",
     re.IGNORECASE,
@@ -61,7 +63,7 @@ PROVIDER_KEY = re.compile(
 )
 VARIABLE = re.compile(r"^\$|\{\{.*\}\}|^os\.environ|^env[:/]|\$\{[^}]*\}|\$\([^)]*\)")
 NOT_SECRET = re.compile(
-    r"^(?:true|false|yes|no|on|off|\d{1,5}(?:\.\d+)?|~?/[\w./-]*|https?://[^@]*|[\w.-]+:\d+|)$", re.IGNORECASE
+    r"^(?:#.*|true|false|yes|no|on|off|\d{1,5}(?:\.\d+)?|~?/[\w./-]*|https?://[^@]*|[\w.-]+:\d+|)$", re.IGNORECASE
 )
 URL_CREDENTIALS = re.compile(r"^[a-z][a-z0-9+.-]*://[^\s/:@]*:(?P<password>[^\s/@]+)@", re.IGNORECASE)
 CONNECTION_STRING = re.compile(r"(?:^|[\s;?&])(?:password|pwd)\s*=\s*'?(?P<password>[^\s;'\"&]+)", re.IGNORECASE)
@@ -71,6 +73,8 @@ NUMBER = re.compile(r"^\d{3,5}$")
 PAIR_NAME = re.compile(r"(?:^|_)(?:BASIC_?)?AUTH$|BASIC_?AUTH|_CREDENTIALS?$", re.IGNORECASE)
 PAIR = re.compile(r"^[A-Za-z][\w.@-]*[/:](?P<password>[^/:\s]\S*)$")
 """A user and a password in one value (`NEO4J_AUTH=neo4j/password`), by which the service itself lets callers in."""
+NO_LOGIN = re.compile(r'"auths"(?=.*"password"\s*:\s*"")(?!.*"password"\s*:\s*"[^"])', re.DOTALL)
+"""A registry's login (`.dockerconfigjson`) whose passwords are all empty."""
 PASSWORD_FLAGS = (
     "--api-key",
     "--requirepass",
@@ -157,6 +161,17 @@ def _settings(container: Container, scan: Scan) -> Iterator[Setting]:
                 yield Setting(head, following.value if literal else None, following.place)
 
 
+def _of_env_files(scan: Scan) -> frozenset[str]:
+    """The secrets of the env files that a project reads: they are told of once, where they stand."""
+    return scan.memo("secrets of env files", lambda: frozenset(_secrets_of_env_files(scan.stack)))
+
+
+def _secrets_of_env_files(stack: Stack) -> Iterator[str]:
+    for loose in stack.loose_values:
+        if loose.kind == "env file" and loose.setting.value and is_secret(loose.setting.name, loose.setting.value):
+            yield loose.setting.value
+
+
 @rule("SEC001", "Secret in plain text", Severity.MEDIUM, category=CATEGORY, refs=REFS)
 def literal_secret(container: Container, scan: Scan) -> Iterator[Verdict]:
     """Whoever can read the file, the repository or the object has the secret, and so has everyone after them: history keeps it.
@@ -166,6 +181,8 @@ def literal_secret(container: Container, scan: Scan) -> Iterator[Verdict]:
     told: set[Place | str] = set()
     for setting in _settings(container, scan):
         if setting.origin not in (Origin.LITERAL, Origin.CONFIG) or (setting.place or setting.name) in told:
+            continue
+        if setting.origin == Origin.CONFIG and setting.value in _of_env_files(scan):
             continue
         own = True if setting.name.startswith("--") else _own(container, scan, setting.name)
         if not _for_keyless(setting, own, scan) and is_secret(setting.name, setting.value, own=own):
@@ -205,8 +222,8 @@ def _client_key(name: str) -> bool:
 
 
 def _worth(text: str | None, kind: str) -> str | None:
-    """Of a Secret, what is no placeholder; files such as certificates count as well."""
-    if text is None or (kind == "Secret" and PLACEHOLDER.search(text) and len(text) < 60):
+    """Of a Secret, what is no placeholder; files such as certificates count as well, and a registry's login with a password in it."""
+    if text is None or NO_LOGIN.search(text) or (kind == "Secret" and PLACEHOLDER.search(text) and len(text) < 60):
         return None
     return text
 

@@ -19,7 +19,13 @@ def _judged(container: Container, scan: Scan) -> bool:
     return workload.orchestrated and workload.os != "windows"
 
 
-@rule("HRD001", "Running as non-root is not demanded", Severity.LOW, category=CATEGORY, refs=("PSS-1.37:runAsNonRoot",))
+@rule(
+    "HRD001",
+    "Running as non-root is not demanded",
+    Severity.LOW,
+    category=CATEGORY,
+    refs=("PSS-1.37:runAsNonRoot", "CIS-Kubernetes-2.0.1:5.2.7"),
+)
 def non_root_not_demanded(container: Container, scan: Scan) -> Iterator[Verdict]:
     """Nothing stops an image that runs as root from being put here tomorrow.
 
@@ -44,7 +50,7 @@ def non_root_not_demanded(container: Container, scan: Scan) -> Iterator[Verdict]
     "Privilege escalation is not ruled out",
     Severity.LOW,
     category=CATEGORY,
-    refs=("PSS-1.37:allowPrivilegeEscalation",),
+    refs=("PSS-1.37:allowPrivilegeEscalation", "CIS-Kubernetes-2.0.1:5.2.6"),
 )
 def escalation_not_ruled_out(container: Container, scan: Scan) -> Iterator[Verdict]:
     """A setuid program in the image can raise the rights of the process that runs it.
@@ -69,7 +75,7 @@ def escalation_not_ruled_out(container: Container, scan: Scan) -> Iterator[Verdi
     "Capabilities are not all dropped",
     Severity.LOW,
     category=CATEGORY,
-    refs=("PSS-1.37:capabilities_restricted",),
+    refs=("PSS-1.37:capabilities_restricted", "CIS-Kubernetes-2.0.1:5.2.9"),
 )
 def capabilities_kept(container: Container, scan: Scan) -> Iterator[Verdict]:
     """A model server needs none of the capabilities that a container has by default.
@@ -89,7 +95,11 @@ def capabilities_kept(container: Container, scan: Scan) -> Iterator[Verdict]:
 
 
 @rule(
-    "HRD004", "No seccomp profile is set", Severity.LOW, category=CATEGORY, refs=("PSS-1.37:seccompProfile_restricted",)
+    "HRD004",
+    "No seccomp profile is set",
+    Severity.LOW,
+    category=CATEGORY,
+    refs=("PSS-1.37:seccompProfile_restricted", "CIS-Kubernetes-2.0.1:5.6.2"),
 )
 def no_seccomp_profile(container: Container, scan: Scan) -> Iterator[Verdict]:
     """Unless the node's own default says otherwise, every system call of the kernel is open to the container.

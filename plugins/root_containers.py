@@ -27,7 +27,7 @@ from llmscan.commandline import SHELLS
 from llmscan.decisions import holds
 
 CATEGORY = "runs-as-root"
-REFS = ("CWE-250", "AML.T0105", "NSA-CISA-K8s-1.2:pods")
+REFS = ("CWE-250", "AML.T0105", "CIS-Docker-1.6.0:4.1", "NSA-CISA-K8s-1.2:pods")
 
 ROOT_FLAGS = frozenset({"--allow-root", "--ServerApp.allow_root=True", "--NotebookApp.allow_root=True"})
 

@@ -74,7 +74,7 @@ def _decided(container: Container, scan: Scan) -> bool:
 
 
 @rule(
-    "AUT010", "Authentication is switched off", Severity.HIGH, category="unauthenticated-endpoint", refs=("CWE-306", "LLM06:2026", "AISVS-1.0:C5"),
+    "AUT010", "Authentication is switched off", Severity.HIGH, category="unauthenticated-endpoint", refs=("CWE-306", "API2:2023", "AISVS-1.0:C5"),
 )  # fmt: skip
 def authentication_switched_off(container: Container, scan: Scan) -> Iterator[Verdict]:
     """A setting says that callers are asked for no credential: whoever reaches the port uses the service as its owner can.
