@@ -1,4 +1,4 @@
-"""What the tests of a plugin author import: an API server to scan, and the ways in which it can fail."""
+"""What the tests of a plugin author import: a scan of files, an API server to scan, and the ways in which it can fail."""
 
 from llmscan.testing.api_server import ApiServer, Request
 from llmscan.testing.faults import (
@@ -11,6 +11,7 @@ from llmscan.testing.faults import (
     slow,
     too_many_requests,
 )
+from llmscan.testing.file_scan import scan_files
 
 __all__ = [
     "ApiServer",
@@ -21,6 +22,7 @@ __all__ = [
     "failing",
     "forbidden",
     "garbage",
+    "scan_files",
     "slow",
     "too_many_requests",
 ]
