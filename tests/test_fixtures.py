@@ -2,32 +2,39 @@
 
 `fixtures/<RULE>/bad.<kind>` marks the line where the finding belongs with `# <- RULE`; `good.<kind>` differs in what the rule's fix names. Kinds:
 `yaml` (Kubernetes manifests) and `compose.yaml` are files as `llmscan files` reads them, an env file beside them belongs to them; `cluster.yaml`
-holds the objects of a live cluster; `engine.json` what is known of a live engine.
+holds the objects of a live cluster; `engine.json` what is known of a live engine; `server.json` what a server answers to each path.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import pytest
 import yaml
 from file_scans import scan_files
 
 from llmscan.collect.cluster import ClusterOptions
+from llmscan.collection import Collection
 from llmscan.commands.k8s import collection
-from llmscan.commands.shared import make_report
+from llmscan.commands.shared import host, make_report
 from llmscan.findings import Finding, Report, Status, Target
 from llmscan.host import start
 from llmscan.model import Engine, Stack, Value
+from llmscan.probe.addresses import read_address
+from llmscan.probe.asking import Patience
+from llmscan.probe.endpoints import EndpointScan, ProbeOptions
 from llmscan.rules import Rule
-from llmscan.scan import Collection
 from llmscan.testing import ApiServer
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
-KINDS = ("yaml", "compose.yaml", "cluster.yaml", "engine.json")
+KINDS = ("yaml", "compose.yaml", "cluster.yaml", "engine.json", "server.json")
 RULES = start(third_parties=False).rules
 ONLY_ON_PODS = {
     "EXP001",
@@ -43,26 +50,25 @@ ONLY_ON_PODS = {
     "NET001",
 }
 """Rules that judge pods and nothing else, beside those of pod hardening."""
-ONLY_ON_ENGINES = {"LOG001", "LOG002", "ENG001"}
-"""Rules that judge what an engine does for its containers, which a pod does not say."""
-
-OBSERVED = {"AUT011"}
-"""Rules that judge only what a server was seen to answer: they have no file, and are tested with those that ask servers."""
+ONLY_ON_ENGINES = {"LOG001", "LOG002", "ENG001", "COR005"}
+"""Rules that judge what an engine does for its containers or takes from env files, which a pod does not say."""
 
 
 def kinds_of(rule: Rule) -> Iterator[str]:
     """The kinds of fixtures that a rule must have."""
     if rule.id == "LOG003":
         yield "cluster.yaml"
+    elif rule.id == "AUT011":
+        yield "server.json"
     elif rule.id == "ENG001":
         yield "engine.json"
     elif rule.id not in ONLY_ON_ENGINES:
         yield "yaml"
-    if rule.id not in ONLY_ON_PODS | {"ENG001"} and rule.category != "pod-hardening":
+    if rule.id not in ONLY_ON_PODS | {"ENG001", "AUT011"} and rule.category != "pod-hardening":
         yield "compose.yaml"
 
 
-CASES = [(rule.id, kind) for rule in RULES.values() if rule.id not in OBSERVED for kind in kinds_of(rule)]
+CASES = [(rule.id, kind) for rule in RULES.values() for kind in kinds_of(rule)]
 
 
 def judged(rule: str, name: str, scratch: Path) -> list[Finding]:
@@ -72,6 +78,8 @@ def judged(rule: str, name: str, scratch: Path) -> list[Finding]:
         report = live_report(path, scratch)
     elif name.endswith("engine.json"):
         report = engine_report(path)
+    elif name.endswith("server.json"):
+        report = endpoint_report(path)
     else:
         report = scan_files(*companions(path))
     assert report.failures == ()
@@ -98,6 +106,42 @@ def engine_report(path: Path) -> Report:
     engine = Engine(known["name"], known["version"], Value(known["tcp_without_tls"]))
     stack = Stack("engine", "docker", engine=engine)
     return make_report(lambda: Collection(Target("docker", "fixture"), (stack,), live=True), {})
+
+
+def endpoint_report(path: Path) -> Report:
+    """A scan of a server on loopback that answers as the fixture says, and 404 to everything else."""
+    with canned_server(json.loads(path.read_text())) as url:
+        scan = EndpointScan(
+            [read_address(url)], host().products.values(), ProbeOptions(Patience.within(10), True, False)
+        )
+        return make_report(scan.collect, {}, scan.observed)
+
+
+@contextmanager
+def canned_server(answers: Mapping[str, Any]) -> Iterator[str]:
+    """The address of a server that gives each path its answer."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            answer = answers.get(self.path, {"status": 404, "body": {}})
+            body = json.dumps(answer["body"]).encode()
+            self.send_response(answer["status"])
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *arguments: Any) -> None:
+            """Tests have nothing to log."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def marked(rule: str, name: str) -> set[tuple[str, int]]:
@@ -128,6 +172,6 @@ def test_what_was_mended_is_quiet(rule: str, kind: str, tmp_path: Path) -> None:
 def test_every_fixture_belongs_to_a_rule() -> None:
     """There is no folder of a rule that does not exist, and no file that no test reads."""
     folders = [folder for folder in FIXTURES.iterdir() if re.fullmatch(r"[A-Z]{2,8}\d{3}", folder.name)]
-    assert {folder.name for folder in folders} == set(RULES) - OBSERVED
+    assert {folder.name for folder in folders} == set(RULES)
     wanted = {f"{state}.{kind}" for state in ("bad", "good") for kind in (*KINDS, "env")}
     assert [str(file) for folder in folders for file in folder.iterdir() if file.name not in wanted] == []
