@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from time import monotonic, sleep
 from typing import Any
@@ -109,7 +110,7 @@ class Lane:
         assert status == 201, answer
         self._definitions.append(f"{plural}.{group}")
 
-    def wait(self, path: str, enough: Any, seconds: float = 20) -> list[Json]:
+    def wait(self, path: str, enough: Any, seconds: float = 60) -> list[Json]:
         """The items of a list once `enough` holds of them."""
         deadline = monotonic() + seconds
         while True:
@@ -121,8 +122,8 @@ class Lane:
 
     def clean(self) -> None:
         """Take away everything that was made here; namespaces go in their own time."""
-        for name in self._namespaces:
-            self.request("DELETE", f"/api/v1/namespaces/{name}")
+        with ThreadPoolExecutor(6) as pool:
+            list(pool.map(lambda name: self.request("DELETE", f"/api/v1/namespaces/{name}"), self._namespaces))
         for name in self._definitions:
             self.request("DELETE", f"{CRD_PATH}/{name}")
 
