@@ -213,6 +213,8 @@ class _Reading:
             if self.lookup(name) is None:
                 return self._miss(name)
             return self.fill(rest, depth + 1) if given else ""
+        if given and operator == "-" and self.lookup(name) == rest:
+            return rest  # the file says the same itself
         if given:
             return self._value(name)
         if operator == "-":
