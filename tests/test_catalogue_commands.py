@@ -127,11 +127,9 @@ def test_plugins_are_listed_with_what_they_bring() -> None:
     """Each built-in plugin with its rules and formats; exit code 0 where nothing went wrong."""
     result = run("plugins")
     assert result.exit_code == 0
-    assert any(
-        line.split()[0:3] == ["llmscan.plugins.cors", "llmscan", "COR001-COR004"]
-        for line in result.stdout.splitlines()
-        if line
-    )
+    rows = {line.split()[0]: line for line in result.stdout.splitlines() if line}
+    assert all(ranges(note.rules) in rows[note.name] and note.origin in rows[note.name] for note in host().plugins)
+    assert rows["llmscan.plugins.host_access"].split()[1:] == ["llmscan", "HST001-HST013"]
     assert {plugin["name"] for plugin in facts("plugins")["plugins"]} == set(llmscan.host.BUILTINS)
 
 
