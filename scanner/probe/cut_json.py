@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from json.decoder import scanstring  # type: ignore[attr-defined]  # the one that JSONDecoder itself uses
 from typing import Any
 
 SPACE = re.compile(r"[\s,]*")

@@ -8,6 +8,7 @@ from typing import Any
 
 import requests
 from requests import exceptions as failed
+from urllib3 import disable_warnings
 from urllib3 import exceptions as trouble
 
 from llmscan.probe.asking import BODY_LIMIT, METHODS, USER_AGENT, Answer, Deadline, Patience, Trouble
@@ -36,9 +37,11 @@ class Direct:
         self.deadline = Deadline(patience.total)
         self._patience, self._verify = patience, verify
         self._alive = False
-        self._session = requests.Session()
+        self._session = _Session()
         self._session.trust_env = use_env
         self._session.auth = _no_credentials
+        if verify is False:
+            disable_warnings(trouble.InsecureRequestWarning)  # the user said so; once for each request would be noise
         self._session.headers.clear()
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, TimedAdapter(self.deadline))
@@ -73,6 +76,14 @@ class Direct:
     def close(self) -> None:
         """Close every connection."""
         self._session.close()
+
+
+class _Session(requests.Session):
+    """Leaves redirects alone. Even where none is followed, requests would read the whole body of one to prepare for it."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """None: no answer leads on."""
+        return None
 
 
 def _no_credentials(request: requests.PreparedRequest) -> requests.PreparedRequest:

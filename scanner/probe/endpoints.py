@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from llmscan.collection import Collection
 from llmscan.findings import Failure, Target
 from llmscan.model import Container, Port, Stack, Workload
 from llmscan.probe.addresses import Address, reach_of
@@ -16,7 +17,7 @@ from llmscan.probe.examination import examine
 from llmscan.probe.identification import Askable
 from llmscan.probe.observation import SILENT, Observation, Observations
 from llmscan.products import Product
-from llmscan.scan import Collection, Scan
+from llmscan.rule_view import Scan
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,10 +49,10 @@ class Interview:
         try:
             answer = self.asker.ask(method, path, headers)
         except Trouble as trouble:
-            self.trouble = trouble.why
+            self.trouble = self.trouble or trouble.why
             self.silences += 2 if trouble.final else 1
             if self.silences >= 2 and not self.heard:
-                raise
+                raise Trouble(self.trouble) from None
             return None
         self.heard = True
         return answer

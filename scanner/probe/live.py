@@ -18,7 +18,7 @@ from llmscan.probe.observation import PRODUCT, Observation, Observations
 from llmscan.probe.through_api import Backend, ThroughApi
 from llmscan.products import Product
 from llmscan.reach import Endpoint
-from llmscan.scan import Scan
+from llmscan.rule_view import Scan
 
 Probe = Callable[[Scan], Observations]
 EVERYWHERE = frozenset({"", "0.0.0.0", "::", "[::]"})  # noqa: S104  (what a published port says, nothing that is bound here)

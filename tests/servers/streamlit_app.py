@@ -1,0 +1,5 @@
+"""A Streamlit app of one line."""
+
+import streamlit
+
+streamlit.write("hello")
