@@ -138,21 +138,27 @@ def null_origin(container: Container, scan: Scan) -> Iterator[Verdict]:
 
 
 @rule("COR004", "A setting allows any origin", Severity.MEDIUM, category=CATEGORY, refs=REFS)
-def declared_any_origin(stack: Stack, scan: Scan) -> Iterator[Verdict]:
+def declared_any_origin(container: Container, scan: Scan) -> Iterator[Verdict]:
     """A setting named after allowed origins holds `*`: any page that a user visits may call the service and read its answers.
 
     List the origins of your own front ends instead.
     """
-    for workload, container in scan.containers():
-        if container.role != "init" and not any(True for _ in _decisions(container, scan)):
-            resource = Resource(workload.kind, workload.name, workload.namespace, container.name)
-            yield from _declared((*container.env.values(), *_flags(container, scan)), resource)
+    if container.role != "init" and not any(True for _ in _decisions(container, scan)):
+        yield from _declared((*container.env.values(), *_flags(container, scan)))
+
+
+@rule("COR005", "An env file allows any origin", Severity.MEDIUM, category=CATEGORY, refs=REFS)
+def any_origin_in_a_file(stack: Stack, scan: Scan) -> Iterator[Verdict]:
+    """Whoever starts a service with this file lets any page that a user visits call it and read its answers.
+
+    List the origins of your own front ends instead.
+    """
     for loose in stack.loose_values:
         if loose.kind == "env file":
             yield from _declared((loose.setting,), Resource(loose.kind, loose.name, loose.namespace))
 
 
-def _declared(settings: Iterable[Setting], resource: Resource) -> Iterator[Verdict]:
+def _declared(settings: Iterable[Setting], resource: Resource | None = None) -> Iterator[Verdict]:
     for setting in settings:
         if setting.value is not None and setting.origin != Origin.IMAGE and _allows_any(setting.name, setting.value):
             yield fail(
@@ -181,4 +187,4 @@ def _flags(container: Container, scan: Scan) -> Iterator[Setting]:
 @hookimpl
 def llmscan_rules() -> list[Rule]:
     """The rules of this family."""
-    return [any_origin, any_origin_with_credentials, null_origin, declared_any_origin]
+    return [any_origin, any_origin_with_credentials, null_origin, declared_any_origin, any_origin_in_a_file]

@@ -75,23 +75,25 @@ def _key(endpoint: Endpoint, way: Way) -> tuple[object, ...]:
     )
 
 
-def _worst(scan: Scan) -> dict[tuple[object, ...], tuple[Severity, int]]:
-    """For each mistake its severity and the endpoint that makes it so bad."""
-    worst: dict[tuple[object, ...], tuple[Severity, int]] = {}
-    for workload, container in scan.containers():
-        for endpoint in scan.endpoints_of(container) if workload.runs else ():
-            for way in exposing(endpoint):
-                found = (level(endpoint, way), id(endpoint))
-                key = _key(endpoint, way)
-                if key not in worst or found[0] > worst[key][0]:
-                    worst[key] = found
+def _worst(endpoint: Endpoint, way: Way, scan: Scan) -> tuple[Severity, int]:
+    """Of all endpoints to which the same mistake leads, the one that makes it worst: how bad, and its id."""
+    key = _key(endpoint, way)
+    opened = scan.links.behind(way.opener) if way.opener is not None and way.opener.name else (endpoint.workload,)
+    worst = (level(endpoint, way), id(endpoint))
+    seen = False
+    for workload in opened or (endpoint.workload,):
+        for other in (e for c in workload.containers for e in scan.endpoints_of(c)) if workload.runs else ():
+            for its_way in exposing(other):
+                found = (level(other, its_way), id(other))
+                if _key(other, its_way) == key and (not seen or found[0] > worst[0]):
+                    worst, seen = found, True
     return worst
 
 
 def _judge(endpoint: Endpoint, scan: Scan, severity: Severity) -> Iterator[Verdict]:
-    worst = scan.memo("exposed ports", lambda: _worst(scan))
     for way in exposing(endpoint):
-        if worst.get(_key(endpoint, way)) == (severity, id(endpoint)):
+        worst = scan.memo(("worst way", _key(endpoint, way)), lambda way=way: _worst(endpoint, way, scan))  # type: ignore[misc]
+        if worst == (severity, id(endpoint)):
             yield _verdict(endpoint, way)
     if _may_be(endpoint, severity):
         yield _unseen(endpoint)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from llmscan.places import Place
     from llmscan.products import Running
     from llmscan.reach import Endpoint, Way
+    from llmscan.rule_view import Scan
     from llmscan.rules import Option, Rule, fail, passed, rule, unknown
-    from llmscan.scan import Scan
     from llmscan.settings import Found, Reading
 
 __all__ = [
@@ -84,7 +84,7 @@ _HOMES = {
     "llmscan.products": ("Running",),
     "llmscan.reach": ("Endpoint", "Way"),
     "llmscan.rules": ("Option", "Rule", "fail", "passed", "rule", "unknown"),
-    "llmscan.scan": ("Scan",),
+    "llmscan.rule_view": ("Scan",),
     "llmscan.settings": ("Found", "Reading"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

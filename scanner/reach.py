@@ -147,8 +147,14 @@ class Links:
                 self.routes.setdefault(key, []).append((route, backend))
         self.gateways = {f"{gateway.namespace}/{gateway.name}": gateway for gateway in stack.gateways}
         self.services: dict[tuple[str, str, str], list[Service]] = {}
-        self.loose: list[Service] = []
         self.unseen = tuple(gap for gap in stack.gaps if gap.resource in WAYS_IN)
+        self._in_file: dict[str, list[Workload]] = {}
+        self._labelled: dict[tuple[str, str, str], list[Workload]] = {}
+        for workload in stack.workloads:
+            if workload.place is not None:
+                self._in_file.setdefault(workload.place.path, []).append(workload)
+            for key, value in workload.labels.items() if workload.orchestrated else ():
+                self._labelled.setdefault((workload.namespace, key, value), []).append(workload)
         for service in stack.services:
             if service.selector:
                 key3 = (service.namespace, *next(iter(service.selector.items())))
@@ -174,12 +180,26 @@ class Links:
         if service.place is None or workload.place is None or service.place.path == workload.place.path:
             return True
         return not any(
-            other.place is not None
-            and other.place.path == service.place.path
-            and other.namespace == service.namespace
-            and selects(service.selector, other.labels)
-            for other in self.stack.workloads
+            other.namespace == service.namespace and selects(service.selector, other.labels)
+            for other in self._in_file.get(service.place.path, ())
         )
+
+    def behind(self, opener: Related) -> tuple[Workload, ...]:
+        """The workloads to which a Service, or a route through its Services, leads."""
+        whole = (opener.kind, opener.namespace, opener.name)
+        services = [s for s in self.stack.services if (s.kind, s.namespace, s.name) == whole]
+        for route in self.stack.routes:
+            if (route.kind, route.namespace, route.name) == whole:
+                named = {(backend.namespace or route.namespace, backend.service) for backend in route.backends}
+                services += [s for s in self.stack.services if (s.namespace, s.name) in named]
+        return tuple({id(w): w for s in services for w in self._selected(s)}.values())
+
+    def _selected(self, service: Service) -> Iterator[Workload]:
+        if not service.selector:
+            return
+        for workload in self._labelled.get((service.namespace, *next(iter(service.selector.items()))), ()):
+            if selects(service.selector, workload.labels) and self._near(service, workload):
+                yield workload
 
     def policies_of(self, workload: Workload) -> Iterator[Policy]:
         """The policies that select the pods of a workload."""
@@ -311,7 +331,9 @@ def _ports(
     for entry in known:  # of two products that may have the same port, the one that comes first has it
         by_number.setdefault(entry.port, entry)
     declared = {port.number: port for port in container.ports}
-    numbers = list(dict.fromkeys([*by_number, *declared, *_addressed(workload, container, services, bool(by_number or declared))]))
+    numbers = list(
+        dict.fromkeys([*by_number, *declared, *_addressed(workload, container, services, bool(by_number or declared))])
+    )
     for number in numbers:
         fact, port = by_number.get(number), declared.get(number)
         protocol = port.protocol if port else (fact.protocol if fact else "tcp")

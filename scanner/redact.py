@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from base64 import b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from types import CodeType, FunctionType, ModuleType
@@ -18,9 +18,9 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from llmscan.findings import Failure, Finding, InventoryItem, Related, Report, Resource
-from llmscan.model import Gap
+from llmscan.model import Gap, Stack, Workload
+from llmscan.rule_view import Scan
 from llmscan.rules import Rule
-from llmscan.scan import Scan
 from llmscan.sensitive import private_texts, public_texts
 
 T = TypeVar("T")
@@ -59,13 +59,26 @@ class Secrets:
         self._words: dict[str, str] = {}
         self._starts: dict[str, list[str]] = {}
 
-    def add(self, scan: Scan) -> None:
+    def add_private(self, stack: Stack) -> None:
         """Take in the values of one stack; they are cut up only once it is known what was said."""
-        self.private.update(private_texts(scan.stack))
-        self.public.update(public_texts(scan))
-        for _, container in scan.containers():
-            for running in scan.products_of(container):
-                self._sources.setdefault(running.id, running.product.source)
+        self.private.update(private_texts(stack))
+
+    def add(self, scan: Scan, workloads: Sequence[Workload]) -> None:
+        """Take in what is public of some workloads."""
+        self.public.update(public_texts(scan, workloads))
+        for workload in workloads:
+            for container in workload.containers:
+                for running in scan.products_of(container):
+                    self._sources.setdefault(running.id, running.product.source)
+
+    def learnt(self) -> tuple[set[str], dict[str, str]]:
+        """What is public, to be handed from one process to another."""
+        return self.public, self._sources
+
+    def join(self, learnt: tuple[set[str], dict[str, str]]) -> None:
+        """Take in what is public elsewhere."""
+        self.public |= learnt[0]
+        self._sources |= learnt[1]
 
     @cached_property
     def shown(self) -> frozenset[str]:
@@ -234,8 +247,10 @@ def _literals(module: ModuleType) -> Iterator[str]:
             stack += value.values()
 
 
-def redact(report: Report, secrets: Secrets) -> Report:
-    """The report without secrets, in every text that a format shows."""
+def redact(report: Report, secrets: Secrets, stacks: Iterable[Stack]) -> Report:
+    """The report without the secrets of the stacks that it is about, in every text that a format shows."""
+    for stack in stacks:
+        secrets.add_private(stack)
     for rule in report.rules:
         secrets.public.update((rule.title, rule.why, rule.fix))
     secrets.public.update(failure.name for failure in report.failures if failure.kind == "input")

@@ -5,11 +5,11 @@ Every value is held to be secret unless it is a name, an image, a path, a port, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from llmscan.model import ConfigData, Container, Network, Policy, Route, Service, Stack, Workload
-from llmscan.scan import Scan
+from llmscan.rule_view import Scan
 
 
 def private_texts(stack: Stack) -> Iterator[str]:
@@ -54,11 +54,11 @@ def _scalars(node: Any) -> Iterator[str]:
             yield node
 
 
-def public_texts(scan: Scan) -> Iterator[str]:
-    """Every text of a stack that reports may show."""
+def public_texts(scan: Scan, workloads: Sequence[Workload]) -> Iterator[str]:
+    """Every text of a stack that reports may show, as far as it is the stack's own or that of some workloads."""
     stack = scan.stack
     yield from (stack.unit, stack.namespace)
-    for workload in stack.workloads:
+    for workload in workloads:
         yield from _workload_names(workload)
         for container in workload.containers:
             yield from _container_names(container)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from llmscan.collect.files import FilesOptions, collect_files
-from llmscan.scan import Collection
+from llmscan.collection import Collection
 
 TOOLS = os.pathsep.join(filter(None, (os.environ.get("LLMSCAN_TEST_TOOLS"), os.environ.get("PATH"))))
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "stacks"

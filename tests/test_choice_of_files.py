@@ -11,9 +11,9 @@ from click.testing import CliRunner
 from rendering_tools import FIXTURES, collect, only, write
 
 from llmscan.collect.files import FilesOptions, collect_files
+from llmscan.collection import Collection
 from llmscan.commands import group
 from llmscan.model import Reach, Stack, Workload
-from llmscan.scan import Collection
 
 DEPLOYMENT = """apiVersion: apps/v1
 kind: Deployment

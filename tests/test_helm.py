@@ -14,9 +14,9 @@ from rendering_tools import FIXTURES, collect, needs_sdk, only, without_sdk, wri
 from llmscan.collect.files import FilesOptions
 from llmscan.collect.helm_lines import template_lines
 from llmscan.collect.tool_runs import run_tool
+from llmscan.collection import Collection
 from llmscan.model import Container, Service, Stack
 from llmscan.places import Place
-from llmscan.scan import Collection
 
 CHART = "apiVersion: v2\nname: chat\nversion: 0.1.0\n"
 SERVICE = """apiVersion: v1

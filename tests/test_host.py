@@ -10,14 +10,16 @@ import pytest
 from installed import HEALTHY, MANIFEST, Run, install, llmscan
 
 import llmscan as public
+from llmscan.collection import Collection
 from llmscan.collectors import FileCollector
 from llmscan.findings import Target
 from llmscan.formats import Format, RenderOptions
 from llmscan.host import BUILTINS, Host, start
 from llmscan.model import Stack, Workload
 from llmscan.products import Catalogue
+from llmscan.rule_view import Scan
 from llmscan.rules import Rule, rule
-from llmscan.scan import Collection, Scan, run
+from llmscan.scan import run
 
 IMPORTS = "from llmscan import *\nfrom llmscan import hookimpl, rule\n"
 RULE = '''

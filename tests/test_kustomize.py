@@ -11,9 +11,9 @@ from threading import Thread
 import pytest
 from rendering_tools import FIXTURES, collect, only, write
 
+from llmscan.collection import Collection
 from llmscan.model import Container, Stack, Workload
 from llmscan.places import Place
-from llmscan.scan import Collection
 
 DEPLOYMENT = """apiVersion: apps/v1
 kind: Deployment

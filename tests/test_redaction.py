@@ -15,7 +15,8 @@ import pytest
 from installed import Run, install, llmscan
 
 from llmscan.collect.files import collect_files
-from llmscan.host import start
+from llmscan.findings import Report
+from llmscan.host import Host, start
 from llmscan.products import Catalogue
 from llmscan.redact import HIDDEN, Secrets, redact
 from llmscan.scan import option_defaults, run
@@ -291,6 +292,16 @@ def test_what_is_public_stays(told: Run) -> None:
         assert text in told.table
 
 
+def scanned(host: Host, secrets: Secrets) -> Report:
+    """The report of the working directory before redaction, whose values `secrets` has learnt."""
+    collection = collect_files(["."])
+    options = option_defaults(host.rules.values())
+    report = run(collection, host, Catalogue(host.products.values()), options, None, secrets)
+    for stack in collection.stacks:
+        secrets.add_private(stack)
+    return report
+
+
 @pytest.fixture
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The report of a pod with some variables, and what hides its values."""
@@ -304,14 +315,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         )
         host = start(third_parties=False)
         secrets = Secrets(host.rules.values())
-        run(
-            collect_files(["."]),
-            host,
-            Catalogue(host.products.values()),
-            option_defaults(host.rules.values()),
-            None,
-            secrets.add,
-        )
+        scanned(host, secrets)
         return secrets
 
     yield make
@@ -355,15 +359,8 @@ def test_redaction_is_quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     host = start(third_parties=False)
     secrets = Secrets(host.rules.values())
     began = time.process_time()
-    report = run(
-        collect_files(["."]),
-        host,
-        Catalogue(host.products.values()),
-        option_defaults(host.rules.values()),
-        None,
-        secrets.add,
-    )
-    scanned = time.process_time()
-    assert len(redact(report, secrets).findings) == len(report.findings) > 2000
-    spent = SimpleNamespace(scan=scanned - began, redaction=time.process_time() - scanned)
+    report = scanned(host, secrets)
+    judged = time.process_time()
+    assert len(redact(report, secrets, collection.stacks).findings) == len(report.findings) > 2000
+    spent = SimpleNamespace(scan=judged - began, redaction=time.process_time() - judged)
     assert spent.redaction < spent.scan / 4, spent

@@ -13,10 +13,10 @@ from llmscan.collect.env_files import env_file_stacks
 from llmscan.collect.manifests import Manifests, looks_like_manifest, read_manifests, stacks
 from llmscan.collect.tree import SUFFIXES, FileTree, find_files
 from llmscan.collect.yaml_tree import Unreadable
+from llmscan.collection import Collection
 from llmscan.findings import Failure, Target
 from llmscan.host import Host
 from llmscan.model import Gap, Stack
-from llmscan.scan import Collection
 
 if TYPE_CHECKING:
     from llmscan.collect.rendered import Rendered

@@ -13,9 +13,9 @@ from llmscan.collect.manifests import build_stack
 from llmscan.collect.ownership import Ownership, Root, is_built_in
 from llmscan.collect.pods import Configs, PodSpec, workload
 from llmscan.collect.resources import Parts, collect
+from llmscan.collection import Collection
 from llmscan.findings import Failure, Target
 from llmscan.model import ELSEWHERE, Container, Gap, Stack, Surroundings, Workload
-from llmscan.scan import Collection
 
 Json = dict[str, Any]
 

@@ -11,7 +11,7 @@ from llmscan.commands.shared import empty, finish, progress, scan_options
 
 if TYPE_CHECKING:
     from llmscan.collect.engine import EngineOptions
-    from llmscan.scan import Collection
+    from llmscan.collection import Collection
 
 
 @click.command("docker")
@@ -67,8 +67,8 @@ def collection(options: EngineOptions, target_name: str) -> Collection:
     """What was read of an engine; of one that does not answer, a failure that says so in one sentence."""
     from llmscan.collect.engine import read_engine
     from llmscan.collect.errors import TargetUnreachable
+    from llmscan.collection import Collection
     from llmscan.findings import Failure, Target
-    from llmscan.scan import Collection
 
     progress("reading the container engine")
     try:

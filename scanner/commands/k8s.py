@@ -13,7 +13,7 @@ from llmscan.commands.shared import empty, finish, progress, scan_options
 
 if TYPE_CHECKING:
     from llmscan.collect.cluster import Access, Cluster, ClusterOptions
-    from llmscan.scan import Collection
+    from llmscan.collection import Collection
 
 
 @click.command("k8s")

@@ -10,7 +10,7 @@ import click
 if TYPE_CHECKING:
     from llmscan.collect.cluster import Cluster
     from llmscan.probe.observation import Observations
-    from llmscan.scan import Scan
+    from llmscan.rule_view import Scan
 
 
 def probe_option(function: Callable[..., None]) -> Callable[..., None]:

@@ -15,14 +15,16 @@ from typing import Any
 
 import click
 
+from llmscan.collection import Collection
 from llmscan.findings import Failure, Report, Severity, Status
 from llmscan.formats import RenderOptions
 from llmscan.host import Host, start
 from llmscan.policy import DEFAULT_FILE, BadPolicy, Policy, read_baseline, read_policy
 from llmscan.products import Catalogue, assumed_versions
 from llmscan.redact import Secrets, redact
+from llmscan.rule_view import Scan
 from llmscan.rules import Option
-from llmscan.scan import Collection, Scan, option_defaults, run
+from llmscan.scan import option_defaults, run
 
 SEVERITIES = [str(severity) for severity in sorted(Severity, reverse=True)]
 INCOMPLETE_GAPS = ("api", "remote", "environment", "config")
@@ -95,7 +97,9 @@ def _common() -> list[Callable[..., Any]]:
             metavar="PRODUCT=VERSION",
             help="Take this version where the image does not tell it.",
         ),
-        click.option("--policy", metavar="FILE", help=f"Waivers, each with its reason; by default {DEFAULT_FILE} here."),
+        click.option(
+            "--policy", metavar="FILE", help=f"Waivers, each with its reason; by default {DEFAULT_FILE} here."
+        ),
         click.option("--baseline", metavar="FILE", help="Set aside what an earlier JSON report holds."),
         click.option("-v", "--verbose", is_flag=True, help="Show every finding, and what was taken for what."),
         click.option("-q", "--quiet", is_flag=True, help="Print no report on the terminal."),
@@ -143,8 +147,9 @@ def make_report(
     options |= {name: given[name] for name in options if given.get(name) is not None}
     secrets = Secrets(plugins.rules.values())
     with redirect_stdout(sys.stderr):
-        report = run(collect(), plugins, catalogue, options, probe, secrets.add)
-    return policy.apply(redact(report, secrets))
+        collection = collect()
+        report = run(collection, plugins, catalogue, options, probe, secrets)
+    return policy.apply(redact(report, secrets, collection.stacks))
 
 
 def _policy(given: dict[str, Any]) -> Policy:

@@ -26,7 +26,8 @@ def scan_files(
     rules = host.rules.values()
     secrets = Secrets(rules)
     collection = collect_files([str(path) for path in paths], host=host)
-    catalogue = Catalogue(host.products.values())
-    return redact(
-        run(collection, host, catalogue, option_defaults(rules) | dict(options or {}), None, secrets.add), secrets
-    )
+    chosen = option_defaults(rules) | dict(options or {})
+    report = run(collection, host, Catalogue(host.products.values()), chosen, None, secrets)
+    for stack in collection.stacks:
+        secrets.add_private(stack)
+    return redact(report, secrets)

@@ -1,0 +1,27 @@
+"""What the collectors bring to a scan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from llmscan.findings import Failure, Target
+from llmscan.model import Gap, Stack
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """What the collectors brought: stacks, and what did not work or was not seen."""
+
+    target: Target
+    stacks: tuple[Stack, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    notes: tuple[str, ...] = ()
+    files: int = 0
+    objects: int = 0
+    live: bool = False
+
+    @property
+    def origin(self) -> str:
+        """What a live finding is known by where one of a file has its path: the target, whose name outlives that of a context."""
+        return f"{self.target.kind}/{self.target.name}" if self.live else ""
