@@ -28,6 +28,4 @@ def scan_files(
     collection = collect_files([str(path) for path in paths], host=host)
     chosen = option_defaults(rules) | dict(options or {})
     report = run(collection, host, Catalogue(host.products.values()), chosen, None, secrets)
-    for stack in collection.stacks:
-        secrets.add_private(stack)
-    return redact(report, secrets)
+    return redact(report, secrets, collection.stacks)
