@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from installed import Run, install, llmscan
+from installed import MANIFEST, Run, install, llmscan
 
 from llmscan.collect.files import collect_files
 from llmscan.findings import Report
@@ -251,6 +251,23 @@ configs:
 """
 
 
+def charts(folder: Path) -> None:
+    """A chart with a canary in its values, and one whose own error message holds one."""
+    template = MANIFEST.replace(
+        "image:",
+        "env: [{name: KEY, value: {{ .Values.key | quote }}}, {name: SET, value: {{ .Values.set | quote }}}], image:",
+    )
+    for name, text in (
+        ("sound", template),
+        ("broken", "{{ fail .Values.key }}\n"),
+        ("unread", "a: {{ .Values.key }}: [\n"),
+    ):
+        (folder / name / "templates").mkdir(parents=True)
+        (folder / name / "Chart.yaml").write_text(f"apiVersion: v2\nname: {name}\nversion: 1.0.0\n")
+        (folder / name / "values.yaml").write_text(f"key: {canary(f'value of {name} chart')}\nset: x\n")
+        (folder / name / "templates" / "pod.yaml").write_text(text)
+
+
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A scan with a rule that tells every value that it can see, in every form and every field."""
@@ -262,13 +279,17 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Run:
     (folder / ".env").write_text(f'IN_DOTENV="{canary("dotenv")}"\nUNUSED={canary("unused dotenv")}\n')
     (folder / "app.env").write_text(f"IN_ENV_FILE={canary('env file')}\n")
     (folder / "values.yaml").write_text(f"password: {canary('a file that is none')}\n")
-    return llmscan(folder, "files", ".", "--verbose", "--fail-on", "never", path=folder / "site")
+    charts(folder / "charts")
+    words = ("--set", f"set={canary('set on the command line')}", "--verbose", "--fail-on", "never")
+    return llmscan(folder, "files", ".", *words, path=folder / "site")
 
 
 manifests()
 compose()
-for name in ("dotenv", "unused dotenv", "env file", "a file that is none"):
+for name in ("dotenv", "unused dotenv", "env file", "a file that is none", "set on the command line"):
     canary(name)
+for name in ("sound", "broken", "unread"):
+    canary(f"value of {name} chart")
 
 
 def test_the_canaries_were_there_to_be_told(told: Run) -> None:
@@ -276,6 +297,48 @@ def test_the_canaries_were_there_to_be_told(told: Run) -> None:
     assert {"BLA001", "EXP002"} <= told.rules
     assert len([failure for failure in told.json["failures"] if failure["name"] == "BLA002"]) >= 2
     assert told.reports["json"].count(HIDDEN) > 300
+
+
+def kubeconfig(user: str, server: str = "https://127.0.0.1:9") -> str:
+    """A kubeconfig of one context, whose server does not answer."""
+    return (
+        "apiVersion: v1\nkind: Config\ncurrent-context: c\n"
+        f"clusters: [{{name: c, cluster: {{server: '{server}'}}}}]\n"
+        f"contexts: [{{name: c, context: {{cluster: c, user: u}}}}]\nusers: [{{name: u, user: {user}}}]\n"
+    )
+
+
+CREDENTIALS = {
+    "token": kubeconfig("{token: SECRET}"),
+    "password": kubeconfig("{username: admin, password: SECRET}"),
+    "broken file": kubeconfig("{token: SECRET}") + "token: SECRET: [\n",
+    "broken certificate": kubeconfig("{client-certificate-data: SECRET, client-key-data: SECRET}"),
+    "password in the address": kubeconfig("{token: x}", "https://user:SECRET@127.0.0.1:9"),
+    "program that prints it and fails": kubeconfig(
+        "{exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: sh, "
+        "args: ['-c', 'echo SECRET; echo SECRET >&2; exit 3']}}"
+    ),
+    "program that answers nonsense": kubeconfig(
+        '{exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: echo, args: [\'{"kind": "SECRET"}\']}}'
+    ),
+    "token of a program": kubeconfig(
+        "{exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: echo, env: [{name: KEY, value: SECRET}], "
+        'args: [\'{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "SECRET"}}\']}}'
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", CREDENTIALS)
+def test_credentials_for_a_cluster_are_not_shown(kind: str, tmp_path: Path) -> None:
+    """Whatever fails on the way to a cluster, the sentence about it holds nothing of what was to be proved with."""
+    secret = "Cnry-kubeconfig-x7Q"
+    (tmp_path / "config").write_text(CREDENTIALS[kind].replace("SECRET", secret))
+    done = llmscan(tmp_path, "k8s", "-n", "ai", "--kubeconfig", "config")
+    assert done.code in (2, 3)
+    assert "Traceback" not in done.errors
+    for shown in (done.table, done.errors, *done.reports.values()):
+        assert secret not in shown
+        assert base64.b64encode(secret.encode()).decode() not in shown
 
 
 @pytest.mark.parametrize("place", CANARIES)
