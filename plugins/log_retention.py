@@ -26,6 +26,7 @@ from llmscan import (
     unknown,
 )
 from llmscan.decisions import holds
+from llmscan.places import line_within
 
 CATEGORY = "no-log-retention"
 REFS = ("CWE-778", "AISVS-1.0:C12", "EU-AI-Act-2024/1689:19(1)", "EU-AI-Act-2024/1689:26(6)")
@@ -42,7 +43,7 @@ LIFECYCLE_DELETES = re.compile(
     r"[\"']?delete[\"']?\s*:\s*\{?\s*[\"']?min_age[\"']?\s*:\s*[\"']?(?P<age>\d+[dhm])"
     r"|[\"']?min_index_age[\"']?\s*:\s*[\"']?(?P<ism>\d+[dhm])"
 )
-"""The delete phase of an Elasticsearch ILM policy, or the condition of an OpenSearch ISM transition."""
+"""The delete phase of an index lifecycle policy, or the age at which a state policy moves on."""
 IN_DAYS: Mapping[str, float] = {
     "ms": 1 / 86_400_000,
     "s": 1 / 86_400,
@@ -215,11 +216,15 @@ def lifecycle_too_short(stack: Stack, scan: Scan) -> Iterator[Verdict]:
             text = setting.value or ""
             match = LIFECYCLE_DELETES.search(text) if LIFECYCLE.search(text) else None
             days = _days(match["age"] or match["ism"], "days") if match else None
-            if days is not None and days < wanted:
-                yield fail(
-                    f"{setting.name} deletes indices after {days:g} days, and {wanted} are asked for.",
-                    place=setting.place, setting=f"lifecycle {setting.name}", resource=Resource("ConfigMap", config.name, config.namespace),
-                )  # fmt: skip
+            if match is None or days is None or days >= wanted:
+                continue
+            age = match.start("age" if match["age"] else "ism")
+            yield fail(
+                f"{setting.name} deletes indices after {days:g} days, and {wanted} are asked for.",
+                place=line_within(setting.place, text, age),
+                setting=f"lifecycle {setting.name}",
+                resource=Resource("ConfigMap", config.name, config.namespace),
+            )
 
 
 @rule("LOG005", "Requests are not logged", Severity.LOW, category=CATEGORY, refs=REFS)

@@ -24,7 +24,7 @@ from llmscan import (
 )
 from llmscan.commandline import line_text
 from llmscan.decisions import holds
-from llmscan.places import place_of
+from llmscan.places import line_within, place_of
 
 CATEGORY = "unsafe-model-source"
 REFS = ("CWE-829", "LLM04:2026", "AML.T0010.003", "AML.T0011.000", "AISVS-1.0:C6")
@@ -104,25 +104,11 @@ def _trusting_texts(container: Container, scan: Scan) -> Iterator[Verdict]:
     for file in container.files:
         match = TRUSTS.search(file.text[:MAX_TEXT])
         if match:
-            place = _line_in(file.place, file.text, match.start(), bool(file.source))
+            place = line_within(file.place, file.text, match.start(), block=bool(file.source))
             yield fail(
                 f"{file.path} trusts code from the model's repository.", place=place, setting=f"file {file.path}"
             )
             return
-
-
-def _line_in(place: Place | None, text: str, index: int, block: bool) -> Place | None:
-    """The line of `index` within a text that stands at `place` in its file."""
-    if place is None:
-        return None
-    inside = text.count("\n", 0, index)
-    line = place.line + inside + (1 if block and place.end_line > place.line else 0)
-    return Place(
-        place.path,
-        min(line, max(place.end_line, place.line + inside)),
-        1,
-        min(line, max(place.end_line, place.line + inside)),
-    )
 
 
 @rule("MOD002", "Takes models in unsafe ways", Severity.MEDIUM, category=CATEGORY, refs=("CWE-502", *REFS))
@@ -219,7 +205,7 @@ def unpinned_in_texts(workload: Workload, scan: Scan) -> Iterator[Verdict]:
         if match and not REVISION.search(text):
             yield fail(
                 "A configuration text names a model of a hub without a revision.",
-                place=_line_in(place, text, match.start(1), True),
+                place=line_within(place, text, match.start(1)),
                 setting="model in text",
             )
             return

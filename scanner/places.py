@@ -64,3 +64,13 @@ def tag_of(node: Any, key: Any) -> str | None:
     """The unusual tag (`!reset`) of the entry `key` of `node`, if it has one."""
     tags = getattr(node, "tags", None)
     return tags.get(key) if tags else None
+
+
+def line_within(place: Place | None, text: str, index: int, *, block: bool = True) -> Place | None:
+    """The line of `index` within a text that stands at `place`. block: the text of a key, which begins on the line after it."""
+    if place is None:
+        return None
+    inside = text.count("\n", 0, index)
+    line = place.line + inside + (1 if block and place.end_line > place.line else 0)
+    line = min(line, max(place.end_line, place.line + inside))
+    return Place(place.path, line, 1, line, place.decided_by)
