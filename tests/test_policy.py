@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -24,25 +26,25 @@ spec:
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with one deployment, as the working directory."""
     (tmp_path / "deploy.yaml").write_text(DEPLOYMENT)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def scan(*arguments):
+def scan(*arguments: str) -> tuple[int, Any]:
     """The exit code and the JSON report of `llmscan files`."""
     done = CliRunner().invoke(group, ["files", "deploy.yaml", "--format", "json", *arguments])
     return done.exit_code, json.loads(done.stdout) if done.stdout.startswith("{") else done.output
 
 
-def rules(report):
+def rules(report: Any) -> set[str]:
     """The rules of the findings that are left."""
     return {finding["rule"] for finding in report["findings"]}
 
 
-def test_a_waiver_sets_its_finding_aside_with_the_reason(folder):
+def test_a_waiver_sets_its_finding_aside_with_the_reason(folder: Path) -> None:
     """A waived finding is no longer counted, and stands in the report with the reason and the expiry."""
     (folder / ".llmscan.yaml").write_text(
         "waivers:\n"
@@ -56,7 +58,7 @@ def test_a_waiver_sets_its_finding_aside_with_the_reason(folder):
     assert told == {"HST002": ("shared memory", "2999-01-01"), "HST001": ("drivers", None)}
 
 
-def test_an_expired_or_unused_waiver_is_told(folder):
+def test_an_expired_or_unused_waiver_is_told(folder: Path) -> None:
     """An expired waiver no longer holds, one that matches nothing does no harm, and the report says both."""
     (folder / "p.yaml").write_text(
         "waivers:\n  - {rule: HST001, reason: drivers, expires: 2020-01-01}\n  - {rule: COR001, reason: none here}\n"
@@ -80,7 +82,7 @@ def test_an_expired_or_unused_waiver_is_told(folder):
         ("waivers: [", "did not find"),
     ],
 )
-def test_a_policy_that_is_wrong_is_refused(folder, text, sentence):
+def test_a_policy_that_is_wrong_is_refused(folder: Path, text: str, sentence: str) -> None:
     """A policy that cannot be used is wrong usage, told in a sentence."""
     (folder / "p.yaml").write_text(text)
     code, output = scan("--policy", "p.yaml")
@@ -88,7 +90,7 @@ def test_a_policy_that_is_wrong_is_refused(folder, text, sentence):
     assert sentence in output
 
 
-def test_a_baseline_sets_known_findings_aside(folder):
+def test_a_baseline_sets_known_findings_aside(folder: Path) -> None:
     """What an earlier report holds is known; a new finding still counts."""
     _, first = scan()
     (folder / "before.json").write_text(json.dumps(first))
