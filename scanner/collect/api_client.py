@@ -158,6 +158,13 @@ class ApiClient:
             )
         return _parsed(content)
 
+    def _with(self, headers: Mapping[str, str]) -> Any:
+        """The usual headers with others in their place: a merge would send both."""
+        merged = self._headers.copy()
+        for name, value in headers.items():
+            merged[name] = value
+        return merged
+
     def _send(
         self, method: str, path: str, body: bytes | None, timeouts: tuple[float, float], headers: Mapping[str, str]
     ) -> Any:
@@ -168,7 +175,7 @@ class ApiClient:
                 method,
                 self.host + path,
                 body=body,
-                headers=self._headers | headers,
+                headers=self._with(headers),
                 timeout=Timeout(connect=timeouts[0], read=timeouts[1]),
                 retries=False,
                 redirect=False,

@@ -22,6 +22,8 @@ from llmscan.rule_view import Scan
 
 Probe = Callable[[Scan], Observations]
 EVERYWHERE = frozenset({"", "0.0.0.0", "::", "[::]"})  # noqa: S104  (what a published port says, nothing that is bound here)
+FORBIDDEN = "the caller may not use the API server's proxy"
+PERMISSION = "permission to get pods/proxy or services/proxy"
 LEFT_OUT = frozenset({"cluster", "metrics"})
 """Roles of ports on which no caller is asked for anything in HTTP."""
 
@@ -119,7 +121,7 @@ def through_cluster(cluster: Cluster, products: Iterable[Product], options: Prob
         for door in asked if ways is not None else ():
             backend, why = ways.to(door.endpoint) if ways is not None else (None, "")
             if backend is None:
-                gaps.append(_not_asked(door, why, "get on pods/proxy or services/proxy"))
+                gaps.append(_not_asked(door, why, PERMISSION if why == FORBIDDEN else ""))
             else:
                 found.append(Question(door, ThroughApi(cluster, backend, options.patience), backend.path + "/"))
         return _observations(found, askable, options, gaps)
@@ -150,7 +152,7 @@ class _Ways:
             return None, f"the API server did not help: {failure}"
         if self._allowed.get(("pods", workload.namespace)):
             return None, "no pod of it runs"
-        return None, "the caller may not use the API server's proxy"
+        return None, FORBIDDEN
 
     def _may(self, resource: str, namespace: str) -> bool:
         key = (resource, namespace)
