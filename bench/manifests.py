@@ -1,6 +1,6 @@
 """Generate manifests for measurements: Deployments of model servers with their Services, two a file.
 
-    python bench/manifests.py FOLDER [FILES]
+python bench/manifests.py FOLDER [FILES]
 """
 
 from __future__ import annotations
@@ -56,7 +56,12 @@ spec:
   selector: {{app: server-{n}}}
   ports: [{{name: http, port: 80, targetPort: http}}]
 """
-IMAGES = ("vllm/vllm-openai:v0.31.0", "ollama/ollama:0.12.3", "ghcr.io/huggingface/text-generation-inference:3.3.4", "qdrant/qdrant:v1.15.0")
+IMAGES = (
+    "vllm/vllm-openai:v0.31.0",
+    "ollama/ollama:0.12.3",
+    "ghcr.io/huggingface/text-generation-inference:3.3.4",
+    "qdrant/qdrant:v1.15.0",
+)
 
 
 def generate(folder: Path, files: int = 1000) -> None:
@@ -65,7 +70,9 @@ def generate(folder: Path, files: int = 1000) -> None:
         group = n // 20
         place = folder / f"team-{group}"
         place.mkdir(parents=True, exist_ok=True)
-        deployment = DEPLOYMENT.format(n=n, group=group, uid=0 if n % 3 == 0 else 1000, image=IMAGES[n % 4], length=4096 + n)
+        deployment = DEPLOYMENT.format(
+            n=n, group=group, uid=0 if n % 3 == 0 else 1000, image=IMAGES[n % 4], length=4096 + n
+        )
         service = SERVICE.format(n=n, group=group, type="LoadBalancer" if n % 10 == 0 else "ClusterIP")
         (place / f"server-{n}.yaml").write_text(f"{deployment}---\n{service}", encoding="utf-8")
 

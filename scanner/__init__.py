@@ -79,7 +79,7 @@ _HOMES = {
         "Value",
         "Volume",
         "Workload",
-        ),
+    ),
     "llmscan.places": ("Place",),
     "llmscan.products": ("Running",),
     "llmscan.reach": ("Endpoint", "Way"),
