@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from llmscan.findings import Finding, InventoryItem, Related, Report, Severity
 from llmscan.formats import Format, RenderOptions
 from llmscan.hookspecs import hookimpl
+from llmscan.reports.endpoint_lines import endpoint_lines
 from llmscan.reports.finding_facts import (
     elsewhere,
     is_same_object,
@@ -42,7 +43,7 @@ def render(report: Report, options: RenderOptions) -> str:
     """The report as text of `options.width` columns."""
     writer = pen(options.width, options.colour)
     groups = workload_groups(report)
-    sections = [_opening(report, writer)]
+    sections = [_opening(report, writer), endpoint_lines(report, writer)]
     sections += [_group(group, writer, options.verbose) for group in groups if _is_listed(group, options.verbose)]
     if options.verbose:
         sections.append(_unknowns(report, writer))
