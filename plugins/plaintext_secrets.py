@@ -128,7 +128,9 @@ def _own(container: Container, scan: Scan, name: str) -> bool | None:
         facts = running.product.facts
         for setting, definition in facts.get("settings", {}).items():
             named = any(source.get("env") == name for source in definition.get("from", ()))
-            if named and definition.get("public") != "true" and _mentions(facts.get("authentication"), setting):
+            known = any(entry.get("setting") == setting for entry in facts.get("default_credentials", ()))
+            lets_in = known or _mentions(facts.get("authentication"), setting)
+            if named and definition.get("public") != "true" and lets_in:
                 return True
     return None
 

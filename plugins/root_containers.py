@@ -160,7 +160,10 @@ def _by_entries(entries: Any, running: Running, image: Image, container: Contain
 
 
 def _own_entrypoint(container: Container) -> bool:
-    """Whether the image's entrypoint runs, and is not just handed a shell."""
+    """Whether the image's entrypoint runs, by itself or called by a script, and is not just handed a shell."""
+    words = (*(container.command or ()), *(container.args or ()))
+    if any("docker-entrypoint.sh" in word.text for word in words):
+        return True
     first = container.args[0].text if container.args else ""
     return container.command is None and first.rpartition("/")[2] not in SHELLS
 
