@@ -9,6 +9,7 @@ from typing import Any
 from llmscan import (
     Container,
     Evidence,
+    Origin,
     Reading,
     Rule,
     Running,
@@ -146,7 +147,44 @@ def installs_at_start(container: Container, scan: Scan) -> Iterator[Verdict]:
             return
 
 
+TELEMETRY_ON = re.compile(
+    r"(?:^|_)(?:ANONYMOUS|ANONYMIZED|USAGE)?_?(?:TELEMETRY|ANALYTICS|USAGE_(?:STATS|REPORTING|COLLECTION))(?:_(?:ENABLED?|ON))?$"
+    r"|^ENABLE_(?:\w+_)?(?:TELEMETRY|ANALYTICS)$",
+    re.IGNORECASE,
+)
+TELEMETRY_OFF = re.compile(
+    r"(?:DISABLE|NO|OPT_?OUT_?(?:OF)?)_(?:\w+_)?(?:TELEMETRY|ANALYTICS|USAGE_STATS)$|(?:TELEMETRY|ANALYTICS)_(?:DISABLED?|OPT_?OUT)$|^DO_NOT_TRACK$",
+    re.IGNORECASE,
+)
+YES, NO = frozenset({"true", "1", "yes", "on"}), frozenset({"false", "0", "no", "off"})
+
+
+@rule("EGR006", "A setting switches telemetry on", Severity.LOW, category=CATEGORY, refs=REFS)
+def telemetry_by_name(container: Container, scan: Scan) -> Iterator[Verdict]:
+    """A variable named after telemetry is on: the program tells its vendor what runs here, and how it is used.
+
+    Switch it off, and let a network policy deny what should not leave.
+    """
+    known = (running for running in scan.products_of(container) if running.product.category != "base-image")
+    if container.role == "init" or not scan.workload_of(container).runs or any(True for _ in known):
+        return
+    if any(name.startswith("OTEL_") for name in container.env):
+        return  # telemetry then means traces that go to a collector of one's own
+    for setting in container.env.values():
+        if setting.origin != Origin.IMAGE and _leaves_on(setting.name, (setting.value or "").strip().lower()):
+            yield fail(f"{setting.name} leaves telemetry on.", place=setting.place, setting=setting.name)
+            return
+
+
+def _leaves_on(name: str, value: str) -> bool:
+    if TELEMETRY_OFF.search(name):
+        return value in NO
+    return (
+        value in YES and bool(TELEMETRY_ON.search(name)) and not re.search(r"OTEL|OPEN_?TELEMETRY", name, re.IGNORECASE)
+    )
+
+
 @hookimpl
 def llmscan_rules() -> list[Rule]:
     """The rules of this family."""
-    return [telemetry, update_check, cloud_relay, download_at_start, installs_at_start]
+    return [telemetry, update_check, cloud_relay, download_at_start, installs_at_start, telemetry_by_name]
