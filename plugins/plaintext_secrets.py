@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from llmscan import (
     Container,
@@ -33,7 +32,7 @@ NO_SECRET_NAME = re.compile(
     r"(?:_|^|-|\.)(?:FILE|PATH|DIR|URL|URI|ENDPOINT|HEADER|NAME|ID|TTL|EXPIRES?|EXPIRATION|EXPIRY|EXPIRE|LENGTH|SIZE|LIMIT|COUNT|ENABLED?|DISABLED?|REQUIRED|TYPE"
     r"|PREFIX|POLICY|ALGORITHM|MODE|USER|USERNAME|REGION|VERSION|SECONDS|MINUTES|HOURS|DAYS|ROUNDS|HOST|PORT|SCOPES?|RESET|PARALLELISM"
     r"|USERS|EMAILS?|UNIT|INTERVAL|WINDOW|FORMAT|PROVIDER|BACKEND|STRATEGY|ENCODING|ISSUER|AUDIENCE|DOMAIN|AGE|LIFETIME|DURATION|VALIDITY|ROTATION|LEVEL|REF|STATUS|FIELD"
-    r"|CLAIM|ATTRIBUTE)$"
+    r"|CLAIM|ATTRIBUTE)$|INITIAL_CLUSTER_TOKEN$"
     r"|(?:MAX|MIN|NUM|TOTAL|CHUNK|CONTEXT|INPUT|OUTPUT|PROMPT|BATCH|TOP|STOP|PAD|EOS|BOS|NEW|ALLOW|ENABLE|DISABLE|REQUIRE|USE|SKIP|GENERATED?)_?.*TOKENS?$"
     r"|PUBLIC_?KEY|TOKENIZER|TOKENIZERS|^(?:ENABLE|DISABLE|ALLOW|REQUIRE|USE|SKIP|SHOW|HIDE)_|MAX_.*TOKEN|PWD$(?<=^PWD)",
     re.IGNORECASE,
@@ -68,6 +67,9 @@ NOT_SECRET = re.compile(
 URL_CREDENTIALS = re.compile(r"^[a-z][a-z0-9+.-]*://[^\s/:@]*:(?P<password>[^\s/@]+)@", re.IGNORECASE)
 CONNECTION_STRING = re.compile(r"(?:^|[\s;?&])(?:password|pwd)\s*=\s*'?(?P<password>[^\s;'\"&]+)", re.IGNORECASE)
 """A password inside a connection string (`host=db user=app password=...`)."""
+MASKED = re.compile(r"[*.•#_-]+|[xX]{3,}")
+"""A password that somebody has blotted out."""
+CERTIFICATES = re.compile(r"\s*-----BEGIN CERTIFICATE-----(?!.*PRIVATE KEY)", re.DOTALL)
 PASSWORD_NAME = re.compile(r"(?:PASSWORD|PASSWD|PSW|PASS)$", re.IGNORECASE)
 NUMBER = re.compile(r"^\d{3,5}$")
 PAIR_NAME = re.compile(r"(?:^|_)(?:BASIC_?)?AUTH$|BASIC_?AUTH|_CREDENTIALS?$", re.IGNORECASE)
@@ -96,7 +98,8 @@ def is_secret(name: str, value: str | None, *, own: bool | None = None) -> bool:
         return True
     inside = _password_inside(name, text)
     if inside is not None:
-        return not VARIABLE.search(inside) and not OWN_PLACEHOLDER.search(inside) and inside != "None"
+        hidden = MASKED.fullmatch(inside) or VARIABLE.search(inside) or OWN_PLACEHOLDER.search(inside)
+        return not hidden and inside != "None"
     if (
         not SECRET_NAME.search(_spaced(name))
         or NO_SECRET_NAME.search(name)
@@ -124,22 +127,7 @@ def _spaced(name: str) -> str:
 
 def _own(container: Container, scan: Scan, name: str) -> bool | None:
     """True where the catalogue says that the product of this container lets callers in by the variable; a provider's key that it holds is none."""
-    for running in scan.products_of(container):
-        facts = running.product.facts
-        for setting, definition in facts.get("settings", {}).items():
-            named = any(source.get("env") == name for source in definition.get("from", ()))
-            known = any(entry.get("setting") == setting for entry in facts.get("default_credentials", ()))
-            lets_in = known or _mentions(facts.get("authentication"), setting)
-            if named and definition.get("public") != "true" and lets_in:
-                return True
-    return None
-
-
-def _mentions(node: Any, setting: str) -> bool:
-    """Whether a decision asks for a setting."""
-    if isinstance(node, Mapping):
-        return setting in node or any(_mentions(item, setting) for item in node.values())
-    return isinstance(node, list) and any(_mentions(item, setting) for item in node)
+    return True if any(name in running.product.credentials for running in scan.products_of(container)) else None
 
 
 def _for_keyless(setting: Setting, own: bool | None, scan: Scan) -> bool:
@@ -224,8 +212,8 @@ def _client_key(name: str) -> bool:
 
 
 def _worth(text: str | None, kind: str) -> str | None:
-    """Of a Secret, what is no placeholder; files such as certificates count as well, and a registry's login with a password in it."""
-    if text is None or NO_LOGIN.search(text) or (kind == "Secret" and PLACEHOLDER.search(text) and len(text) < 60):
+    """Of a Secret, what is no placeholder and no certificate, which is public; a registry's login counts with a password in it."""
+    if text is None or CERTIFICATES.match(text) or NO_LOGIN.search(text) or (kind == "Secret" and PLACEHOLDER.search(text) and len(text) < 60):
         return None
     return text
 

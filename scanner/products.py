@@ -36,6 +36,10 @@ class BadProduct(Exception):
     """A product that does not fit the catalogue's schema; the text says which and why."""
 
 
+BATCH = frozenset({"Job", "CronJob", "Workflow", "CronWorkflow", "WorkflowTemplate", "ClusterWorkflowTemplate"})
+"""Kinds whose pods run to an end."""
+
+
 @dataclass(frozen=True, slots=True)
 class ImagePattern:
     """A regular expression on an image's name, and how its tags tell the version (None: they do not)."""
@@ -111,6 +115,18 @@ class Product:
         return frozenset(self.identify.get("unless", ()))
 
     @cached_property
+    def credentials(self) -> frozenset[str]:
+        """Environment variables by which it lets callers in: their values are its own secrets."""
+        known = {entry.get("setting") for entry in self.facts.get("default_credentials", ())}
+        return frozenset(
+            source["env"]
+            for name, setting in self.facts.get("settings", {}).items()
+            if setting.get("public") != "true" and (name in known or _mentions(self.facts.get("authentication"), name))
+            for source in setting.get("from", ())
+            if "env" in source
+        )
+
+    @cached_property
     def clients(self) -> tuple[re.Pattern[str], ...]:
         """Command lines on which it serves nobody (`ollama pull`)."""
         return tuple(re.compile(entry) for entry in self.identify.get("clients", ()))
@@ -119,6 +135,13 @@ class Product:
     def kinds(self) -> frozenset[str]:
         """Custom resources whose pods run it."""
         return frozenset(self.identify.get("kinds", ()))
+
+
+def _mentions(node: Any, setting: str) -> bool:
+    """Whether a decision asks for a setting."""
+    if isinstance(node, Mapping):
+        return setting in node or any(_mentions(item, setting) for item in node.values())
+    return isinstance(node, list) and any(_mentions(item, setting) for item in node)
 
 
 def _only_uses(line: Line) -> bool:
@@ -194,6 +217,7 @@ class Catalogue:
         for id, running in list(found.items()):
             client = any(pattern.search(text) for text in texts for pattern in running.product.clients)
             serves = any(one.id == id for one in started) or (running.serves and not client)
+            serves = serves and not _ends(container, workload)
             found[id] = self._dated(replace(running, serves=serves), workload)
         strong = [running for running in found.values() if not running.weak or _on_its_port(running, container)]
         images = {running.id for running in strong if running.by_image}
@@ -309,6 +333,11 @@ class Catalogue:
                     found.append((product, all(matching)))
             self._by_command[text] = tuple(found)
         return self._by_command[text]
+
+
+def _ends(container: Container, workload: Workload) -> bool:
+    """Whether a container belongs to a job that offers no port: a server that it starts is there for the job itself."""
+    return workload.kind in BATCH and not container.ports
 
 
 def _used(running: Running, container: Container, lines: tuple[Line, ...]) -> Running:
