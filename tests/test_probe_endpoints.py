@@ -173,6 +173,18 @@ def test_what_is_behind_a_proxy_that_refuses_everything_stays_unknown(refusal: R
         assert verdict(server.url) == ("refuses everything", "", "closed", "unknown")
 
 
+def test_a_proxy_may_leave_its_health_check_open() -> None:
+    """That one path answers says nothing of what is behind."""
+    with stranger({"/healthz": Reply(body="OK")}, otherwise=REFUSED) as server:
+        assert verdict(server.url) == ("refuses everything", "", "closed", "unknown")
+
+
+def test_a_page_in_front_of_an_api_that_asks_for_a_key_is_no_refusal_of_everything() -> None:
+    """Its front page answers everybody, so it is seen, and known to nobody."""
+    with stranger({"/": Reply(body="<title>Portal</title>")}, otherwise=REFUSED) as server:
+        assert verdict(server.url)[0] == "no known product"
+
+
 def test_an_unknown_server_gets_a_handful_of_requests() -> None:
     """The questions are shared by all products, not one for each."""
     with stranger({}) as server:

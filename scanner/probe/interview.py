@@ -17,6 +17,8 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MOST = 40
 """How many requests one endpoint gets at the very most."""
 REDIRECTS_FOLLOWED = 2
+HEALTH_CHECKS = 2
+"""How many paths a proxy may leave open for those that watch over it."""
 SIGN_IN = ("login", "signin", "sign-in", "sign_in", "oauth", "saml", "sso", "authorize", "auth")
 
 
@@ -102,6 +104,8 @@ def refuses(answer: Answer) -> bool:
 
 
 def refused_everywhere(answers: Iterable[Answer]) -> bool:
-    """Whether every answer asks for a credential."""
+    """Whether a server refuses what it is asked: its front page, a path that does not exist, and all but a health check or two."""
     told = list(answers)
-    return bool(told) and all(map(refuses, told))
+    refused = [answer for answer in told if refuses(answer)]
+    front = {answer.path for answer in refused}
+    return bool(told) and told[0].path in front and "/" in front and len(refused) >= len(told) - HEALTH_CHECKS

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,7 +52,14 @@ class Server:
         for name, text in recipe.files.items():
             (home / name).write_text(self._filled(text, braces=False))
         if recipe.prepare:
-            subprocess.run(self._words(recipe.prepare), cwd=home, env=self._env(), check=True, capture_output=True, timeout=PATIENCE)
+            subprocess.run(
+                self._words(recipe.prepare),
+                cwd=home,
+                env=self._env(),
+                check=True,
+                capture_output=True,
+                timeout=PATIENCE,
+            )
         self._log = (home / "server.log").open("wb")
         self.process = subprocess.Popen(
             self._words(recipe.command),
@@ -78,8 +85,10 @@ class Server:
         raise DidNotStart(f"{self.recipe.package}: {tail}")
 
     def _answers(self) -> bool:
-        connection = http.client.HTTPConnection("127.0.0.1", self.ports["port"], timeout=5)
-        with suppress(OSError, http.client.HTTPException):
+        with (
+            suppress(OSError, http.client.HTTPException),
+            closing(http.client.HTTPConnection("127.0.0.1", self.ports["port"], timeout=5)) as connection,
+        ):
             connection.request("GET", self.recipe.ready)
             return connection.getresponse().status not in (502, 503)
         return False
@@ -88,7 +97,9 @@ class Server:
         """End it and all that it started."""
         if self.recipe.stop and self.process.poll() is None:
             with suppress(subprocess.SubprocessError):
-                subprocess.run(self._words(self.recipe.stop), cwd=self.home, env=self._env(), capture_output=True, timeout=30)
+                subprocess.run(
+                    self._words(self.recipe.stop), cwd=self.home, env=self._env(), capture_output=True, timeout=30
+                )
         for wanted in (signal.SIGTERM, signal.SIGKILL):
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, wanted)

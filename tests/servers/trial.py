@@ -25,11 +25,15 @@ def main(names: list[str]) -> None:
                 print(f"{name}: {type(reason).__name__} {reason}")
                 continue
             up = time.monotonic() - start
-            done = subprocess.run(["llmscan", "endpoint", server.url, "--format", "json"], capture_output=True, text=True)
+            done = subprocess.run(
+                ["llmscan", "endpoint", server.url, "--format", "json"], capture_output=True, text=True
+            )
             server.stop()
         report = json.loads(done.stdout)
         seen = report["inventory"][0].get("observed", report["inventory"][0])
-        print(f"{name} (up after {up:.1f} s, exit {done.returncode}) wanted {case.product} {case.version} {case.authentication} {case.cors}")
+        print(
+            f"{name} (up after {up:.1f} s, exit {done.returncode}) wanted {case.product} {case.version} {case.authentication} {case.cors}"
+        )
         print("   ", json.dumps(seen), [f["rule"] for f in report["findings"]], report["failures"], done.stderr[-300:])
 
 
