@@ -98,7 +98,9 @@ def _judge(container: Container, scan: Scan, reach: Reach, limited: bool = False
         if door.running.id in told:
             continue
         answers = door.decision.answers
-        if answers == {"open"} or ("open" in answers and door.decision.missing):
+        if door.endpoint is not None and door.endpoint.guarded:
+            told.add(door.running.id)
+        elif answers == {"open"} or ("open" in answers and door.decision.missing):
             told.add(door.running.id)
             same = ("door", door.running.id, door.role, answers, reach, limited)
             if (door.reach, door.limited) == (reach, limited) and scan.first(container, same):

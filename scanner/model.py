@@ -401,10 +401,11 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class PolicyRule:
-    """Who may pass to which ports. No peers: everybody; no ports: all."""
+    """Who may pass to which ports. No peers: everybody; no ports and no ranges: all. A range is its first and last port."""
 
     peers: tuple[Peer, ...] = ()
     ports: tuple[int | str, ...] = ()
+    ranges: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -420,6 +421,8 @@ class Policy:
     place: Place | None = None
     covers: str = ""
     """The workload whose operator makes this policy (`RayCluster/x`), where it has no selector of its own."""
+    authenticates: str = ""
+    """What asks callers for a credential before they reach a workload that it selects (a policy of a service mesh), or ""."""
 
 
 @dataclass(frozen=True, slots=True)

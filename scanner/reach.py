@@ -5,15 +5,17 @@ Selectors, ports, routes, gateways, published ports, host networking and policie
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from llmscan.findings import Related
 from llmscan.model import (
     Backend,
     Container,
     Gap,
+    Peer,
     Policy,
+    PolicyRule,
     Published,
     Reach,
     Route,
@@ -92,6 +94,12 @@ class Endpoint:
         """What asks for a credential in front of it, on any way."""
         return tuple(dict.fromkeys(way.authenticated_by for way in self.ways if way.authenticated_by))
 
+    @property
+    def guarded(self) -> bool:
+        """Whether every way that leads to it from another pod or host asks for a credential."""
+        ways = [way for way in self.ways if way.reach > Reach.LOOPBACK]
+        return bool(ways) and all(way.authenticated_by for way in ways)
+
     def farthest(self) -> Way | None:
         """The open way with the farthest reach."""
         ways = [way for way in self.ways if not way.authenticated_by] or list(self.ways)
@@ -153,8 +161,8 @@ class Links:
         for workload in stack.workloads:
             if workload.place is not None:
                 self._in_file.setdefault(workload.place.path, []).append(workload)
-            for key, value in workload.labels.items() if workload.orchestrated else ():
-                self._labelled.setdefault((workload.namespace, key, value), []).append(workload)
+            for label, value in workload.labels.items() if workload.orchestrated else ():
+                self._labelled.setdefault((workload.namespace, label, value), []).append(workload)
         for service in stack.services:
             if service.selector:
                 key3 = (service.namespace, *next(iter(service.selector.items())))
@@ -215,10 +223,12 @@ class Links:
         if container.role == "init":
             return
         services = list(self.services_of(workload))
-        policies = [policy for policy in self.policies_of(workload) if policy.ingress is not None]
+        every = list(self.policies_of(workload))
+        policies = [policy for policy in every if policy.ingress is not None]
+        guard = next((policy.authenticates for policy in every if policy.authenticates), "")
         for port, protocol, role, product, loopback, place in _ports(workload, container, known, services):
-            ways = tuple(self._ways(workload, container, port, services, loopback))
-            limited = tuple(policy.name for policy in policies if _limits(policy, port))
+            ways = tuple(_guarded(way, guard) for way in self._ways(workload, container, port, services, loopback))
+            limited = _limited(policies, port, container)
             unseen = self.unseen if workload.orchestrated and not loopback else ()
             yield Endpoint(workload, container, port, protocol, role, product, place, ways, limited, unseen)
 
@@ -244,10 +254,11 @@ class Links:
     def _service_ways(self, service: Service, port: ServicePort) -> Iterator[Way]:
         yield service_way(service, port)
         for route, backend in self.routes.get((service.namespace, service.name), ()):
-            if backend.port in (None, port.number, port.name):
-                yield self._route_way(route, backend)
+            if _meant(route, backend, port):
+                yield self.route_way(route, backend)
 
-    def _route_way(self, route: Route, backend: Backend) -> Way:
+    def route_way(self, route: Route, backend: Backend) -> Way:
+        """The way that a route opens to one of its backends."""
         internal = route.internal or any(
             gateway.internal for name in route.parents if (gateway := self.gateways.get(name)) is not None
         )
@@ -266,6 +277,13 @@ class Links:
             route.authenticated_by,
             route.gap,
         )
+
+
+def _guarded(way: Way, guard: str) -> Way:
+    """A way with what asks at the workload itself (the sidecar of a mesh), unless something asks before."""
+    if not guard or way.authenticated_by or way.kind in ("host network", "hostPort"):
+        return way
+    return replace(way, authenticated_by=guard)
 
 
 def service_way(service: Service, port: ServicePort) -> Way:
@@ -291,6 +309,14 @@ def _service_reach(service: Service, port: ServicePort) -> tuple[str, Reach, str
     if service.external_ips:
         return "external IP", Reach.HOST_NETWORK, f"{name} answers on external addresses, port {port.number}"
     return "ClusterIP", Reach.CLUSTER, f"{name} offers it inside the cluster on port {port.number}"
+
+
+def _meant(route: Route, backend: Backend, port: ServicePort) -> bool:
+    """Whether a route leads to a port of its Service: by the Service's number or name, on OpenShift by that of the pods as well."""
+    if backend.port in (None, port.number, port.name):
+        return True
+    target = port.target if port.target is not None else port.number
+    return route.kind == "Route" and str(backend.port) == str(target)
 
 
 def _own_way(workload: Workload, loopback: bool) -> Way:
@@ -360,15 +386,33 @@ def _addressed(workload: Workload, container: Container, services: Iterable[Serv
                 yield target
 
 
-def _limits(policy: Policy, port: int) -> bool:
-    """Whether a policy of ingress admits only named peers to a port."""
-    for rule in policy.ingress or ():
-        if rule.ports and port not in rule.ports:
-            continue
-        if not rule.peers or any(_everybody(peer.block) for peer in rule.peers):
-            return False
-    return True
+def _limited(policies: Sequence[Policy], port: int, container: Container) -> tuple[str, ...]:
+    """The policies that admit only named peers to a port: none where one of them admits everybody, since what any of them admits passes."""
+    names = {declared.name for declared in container.ports if declared.number == port and declared.name}
+    if any(_admits_everybody(policy, port, names) for policy in policies):
+        return ()
+    admitting = [policy for policy in policies if any(_about(rule, port, names) for rule in policy.ingress or ())]
+    return tuple(policy.name for policy in admitting or policies)
 
 
-def _everybody(block: str) -> bool:
-    return block.endswith("/0")
+def _admits_everybody(policy: Policy, port: int, names: Collection[str]) -> bool:
+    """Whether a policy of ingress lets every pod of the cluster, or every address, pass to a port."""
+    rules = [rule for rule in policy.ingress or () if _about(rule, port, names)]
+    return any(not rule.peers or any(map(_everybody, rule.peers)) for rule in rules)
+
+
+def _about(rule: PolicyRule, port: int, names: Collection[str]) -> bool:
+    if not rule.ports and not rule.ranges:
+        return True
+    return (
+        port in rule.ports
+        or any(str(one) in names for one in rule.ports)
+        or any(a <= port <= b for a, b in rule.ranges)
+    )
+
+
+def _everybody(peer: Peer) -> bool:
+    """Every address, or the pods of every namespace: an empty selector selects all, and without one of pods, all pods."""
+    if peer.block:
+        return peer.block.endswith("/0")
+    return peer.namespaces == Selector() and peer.pods in (None, Selector())

@@ -40,6 +40,8 @@ CONTAINER_KEYS = frozenset({"image", "command", "args", "env", "ports", "resourc
 VARIABLE_IMAGE = re.compile(r"\$[{(\w]|\{\{|<[^>]*>")
 REFERENCE = re.compile(r"\$\(([A-Za-z_][\w.-]*)\)")
 MAX_DEPTH = 40
+QUEUE = "kueue.x-k8s.io/queue-name"
+"""The label of a job that a queue holds back, suspended, until it has room for it."""
 Configs = Mapping[tuple[str, str], ConfigData]
 
 
@@ -158,10 +160,11 @@ BUILT_IN = frozenset(
 
 
 def _replicas(resource: Mapping[str, Any]) -> Value[int]:
+    """How many run: none of what is suspended, but for jobs that a queue starts when it has room."""
     spec = mapping(resource, "spec")
-    if resource.get("kind") in ("Deployment", "StatefulSet", "ReplicaSet", "ReplicationController") and isinstance(
-        spec.get("replicas"), int
-    ):
+    if spec.get("suspend") is True and QUEUE not in mapping(mapping(resource, "metadata"), "labels"):
+        return Value(0, place_of(spec, "suspend"))
+    if isinstance(spec.get("replicas"), int) and not isinstance(spec["replicas"], bool):
         return Value(spec["replicas"], place_of(spec, "replicas"))
     return Value()
 

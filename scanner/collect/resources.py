@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from llmscan.collect.fields import items, mapping
+from llmscan.collect.guards import Named, guarded_routes, mesh_policies, named_guards
+from llmscan.collect.openshift_templates import is_template, objects_of
+from llmscan.collect.operator_services import operator_routes, operator_services, selected
 from llmscan.collect.pods import BUILT_IN, Configs, PodSpec, find_pod_specs, workload
 from llmscan.collect.ray_services import head_services, labelled
 from llmscan.collect.routes import gateways, routes
@@ -71,7 +74,7 @@ def is_resource(tree: Any) -> bool:
 
 
 def resources_in(tree: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
-    """The resources of a document: itself, or the items of a `List`."""
+    """The resources of a document: itself, the items of a `List`, or the objects of an OpenShift Template."""
     if (
         isinstance(tree, dict)
         and isinstance(tree.get("items"), list)
@@ -79,6 +82,9 @@ def resources_in(tree: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
         and depth < 5
     ):
         for item in tree["items"]:
+            yield from resources_in(item, depth + 1)
+    elif is_template(tree) and depth < 5:
+        for item in objects_of(tree):
             yield from resources_in(item, depth + 1)
     elif is_resource(tree):
         yield tree
@@ -94,16 +100,23 @@ def collect(resources: Iterable[Mapping[str, Any]], namespace: str = DEFAULT_NAM
         else:
             rest.append(resource)
     configs = {(config.namespace, config.name): config for config in parts.configs}
-    for resource in rest:
-        _add(parts, resource, namespace_of(resource, namespace), configs)
+    spaced = [(resource, namespace_of(resource, namespace)) for resource in rest]
+    guards = named_guards(spaced)
+    for resource, space in spaced:
+        _add(parts, resource, space, configs, guards)
     parts.services += _operator_services(parts, rest, namespace)
+    parts.policies += mesh_policies(spaced)
+    parts.routes = guarded_routes(parts.routes, parts.services, spaced)
     return parts
 
 
 def _operator_services(parts: Parts, resources: Iterable[Mapping[str, Any]], namespace: str) -> list[Service]:
     """Services that operators make, where the object itself is not there, as it is in a live cluster."""
     there = {(service.namespace, service.name) for service in parts.services}
-    made = [tuple(head_services(resource, namespace_of(resource, namespace))) for resource in resources]
+    made = [
+        (*head_services(resource, space), *operator_services(resource, space))
+        for resource, space in ((resource, namespace_of(resource, namespace)) for resource in resources)
+    ]
     return [
         service for group in made if group and (group[0].namespace, group[0].name) not in there for service in group
     ]
@@ -114,7 +127,7 @@ def namespace_of(resource: Mapping[str, Any], default: str) -> str:
     return str(mapping(resource, "metadata").get("namespace") or default)
 
 
-def _add(parts: Parts, resource: Mapping[str, Any], namespace: str, configs: Configs) -> None:
+def _add(parts: Parts, resource: Mapping[str, Any], namespace: str, configs: Configs, guards: Named) -> None:
     kind = resource["kind"]
     if kind == "Service" and not str(resource.get("apiVersion", "")).startswith("serving.knative"):
         parts.services.append(service(resource, namespace))
@@ -125,10 +138,12 @@ def _add(parts: Parts, resource: Mapping[str, Any], namespace: str, configs: Con
     elif kind == "Namespace":
         parts.namespace_places[_name(resource)] = place_of(resource)
     else:
-        parts.routes += routes(resource, namespace)
+        parts.routes += (*routes(resource, namespace, guards), *operator_routes(resource, namespace))
         parts.gateways += gateways(resource, namespace)
         found = find_pod_specs(resource)
-        parts.workloads += [labelled(workload(resource, pod, namespace, configs)) for pod in found or _bare(resource)]
+        parts.workloads += [
+            selected(labelled(workload(resource, pod, namespace, configs))) for pod in found or _bare(resource)
+        ]
         parts.policies += operator_policies(resource, namespace)
 
 
@@ -245,17 +260,17 @@ def network_policy(resource: Mapping[str, Any], namespace: str) -> Policy:
 
 
 def _rules(spec: Mapping[str, Any], key: str, peers: str) -> tuple[PolicyRule, ...]:
-    return tuple(
-        PolicyRule(
-            tuple(_peer(peer) for peer in items(rule, peers) if isinstance(peer, dict)),
-            tuple(
-                port["port"]
-                for port in items(rule, "ports")
-                if isinstance(port, dict) and isinstance(port.get("port"), int | str)
-            ),
-        )
-        for rule in items(spec, key)
-        if isinstance(rule, dict)
+    return tuple(_policy_rule(rule, peers) for rule in items(spec, key) if isinstance(rule, dict))
+
+
+def _policy_rule(rule: Mapping[str, Any], peers: str) -> PolicyRule:
+    ports = [
+        port for port in items(rule, "ports") if isinstance(port, dict) and isinstance(port.get("port"), int | str)
+    ]
+    return PolicyRule(
+        tuple(_peer(peer) for peer in items(rule, peers) if isinstance(peer, dict)),
+        tuple(port["port"] for port in ports if "endPort" not in port),
+        tuple((port["port"], port["endPort"]) for port in ports if isinstance(port.get("endPort"), int)),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from llmscan.collect.fields import items, mapping
+from llmscan.collect.guards import Named, named_guard
 from llmscan.model import Backend, Gateway, Route
 from llmscan.places import Place, place_of
 
@@ -18,14 +19,13 @@ AUTHENTICATING: Mapping[str, str] = {
     "haproxy-ingress.github.io/auth-url": "",
     "ingress.kubernetes.io/auth-type": r"basic|digest|forward",
     "alb.ingress.kubernetes.io/auth-type": r"cognito|oidc",
-    "konghq.com/plugins": r"auth|oidc|openid|jwt|acl",
-    "traefik.ingress.kubernetes.io/router.middlewares": r"auth|oidc|sso|login",
     "nginx.org/basic-auth-secret": "",
-    "nginx.org/policies": r"auth|oidc|jwt",
     "nginx.com/jwt-key": "",
     "projectcontour.io/auth-realm": "",
 }
 """Annotations by which an ingress controller asks callers for a credential, with the values that do ("": any but empty)."""
+NAMING = ("konghq.com/plugins", "traefik.ingress.kubernetes.io/router.middlewares", "nginx.org/policies")
+"""Annotations that name middlewares or plugins, which stand beside the Ingress or elsewhere."""
 INTERNAL_CLASS = re.compile(r"internal|private|intranet|-rilb$|-ilb$", re.IGNORECASE)
 INTERNAL_ANNOTATIONS: Mapping[str, str] = {
     "kubernetes.io/ingress.class": r"internal|private",
@@ -36,11 +36,11 @@ INTERNAL_ANNOTATIONS: Mapping[str, str] = {
 HTTP_ROUTES = frozenset({"HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute"})
 
 
-def routes(resource: Mapping[str, Any], namespace: str) -> Iterator[Route]:
-    """The routes that a resource opens; most open none."""
+def routes(resource: Mapping[str, Any], namespace: str, guards: Named) -> Iterator[Route]:
+    """The routes that a resource opens; most open none. `guards`: the middlewares and plugins that stand beside it."""
     kind, group = resource["kind"], str(resource.get("apiVersion", ""))
     if kind == "Ingress":
-        yield _ingress(resource, namespace)
+        yield _ingress(resource, namespace, guards)
     elif kind in HTTP_ROUTES and group.startswith("gateway.networking"):
         yield _gateway_route(resource, namespace)
     elif kind == "Route" and group.startswith("route.openshift"):
@@ -48,7 +48,7 @@ def routes(resource: Mapping[str, Any], namespace: str) -> Iterator[Route]:
     elif kind == "VirtualService" and "istio" in group:
         yield _virtual_service(resource, namespace)
     elif kind == "IngressRoute" and "traefik" in group:
-        yield _ingress_route(resource, namespace)
+        yield _ingress_route(resource, namespace, guards)
 
 
 def gateways(resource: Mapping[str, Any], namespace: str) -> Iterator[Gateway]:
@@ -71,19 +71,24 @@ def _head(resource: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
     }
 
 
-def _guard(resource: Mapping[str, Any], annotations: Mapping[str, str]) -> tuple[str, Place | None]:
+def _guard(
+    resource: Mapping[str, Any], annotations: Mapping[str, str], namespace: str, guards: Named
+) -> tuple[str, Place | None]:
     node = mapping(mapping(resource, "metadata"), "annotations")
     for key, pattern in AUTHENTICATING.items():
         value = annotations.get(key, "")
         if value and re.search(pattern, value, re.IGNORECASE):
             return f"annotation {key}", place_of(node, key)
+    for key in NAMING:
+        if named_guard(re.split(r"[,\s]+", annotations.get(key, "")), namespace, guards):
+            return f"annotation {key}", place_of(node, key)
     return "", None
 
 
-def _ingress(resource: Mapping[str, Any], namespace: str) -> Route:
+def _ingress(resource: Mapping[str, Any], namespace: str, guards: Named) -> Route:
     spec = mapping(resource, "spec")
     name, annotations = _head(resource)
-    guard, place = _guard(resource, annotations)
+    guard, place = _guard(resource, annotations, namespace, guards)
     because = _internal_because(str(spec.get("ingressClassName") or ""), annotations)
     rules = [rule for rule in items(spec, "rules") if isinstance(rule, dict)]
     return Route(
@@ -196,7 +201,7 @@ def _destinations(spec: Mapping[str, Any]) -> Iterator[Backend]:
                     )
 
 
-def _ingress_route(resource: Mapping[str, Any], namespace: str) -> Route:
+def _ingress_route(resource: Mapping[str, Any], namespace: str, known: Named) -> Route:
     spec = mapping(resource, "spec")
     name, annotations = _head(resource)
     backends: list[Backend] = []
@@ -208,8 +213,8 @@ def _ingress_route(resource: Mapping[str, Any], namespace: str) -> Route:
                     Backend(str(service.get("name", "")), str(service.get("namespace") or ""), service.get("port"))
                 )
         names = [str(m.get("name", "")) for m in items(rule, "middlewares") if isinstance(m, dict)]
-        guards += [n for n in names if re.search(r"auth|oidc|sso|login", n, re.IGNORECASE)]
+        guards.append(named_guard(names, namespace, known))
     return Route(
-        "IngressRoute", name, namespace, (), tuple(backends), authenticated_by=f"middleware '{guards[0]}'" if guards else "",
+        "IngressRoute", name, namespace, (), tuple(backends), authenticated_by=f"middleware '{guards[0]}'" if guards and all(guards) else "",
         tls="tls" in spec, annotations=annotations, place=place_of(resource),
     )  # fmt: skip

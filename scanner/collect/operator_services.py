@@ -1,0 +1,88 @@
+"""The ways to its pods that a custom resource asks its operator for: the type of the Service that it makes, and the routes to it.
+
+Of a live cluster these are objects like others; in files nothing but the resource stands for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from llmscan.collect.fields import items, mapping
+from llmscan.model import Backend, Route, Service, ServicePort, Value, Workload
+from llmscan.places import place_of
+
+MADE_BY = "its operator makes it"
+NIM = "NIMService"
+ELASTIC: Mapping[str, tuple[int, str]] = {
+    "Elasticsearch": (9200, "es"),
+    "Kibana": (5601, "kb"),
+    "ApmServer": (8200, "apm"),
+    "EnterpriseSearch": (3002, "ent"),
+    "Logstash": (9600, "ls"),
+}
+"""The port of each kind of Elastic Cloud on Kubernetes, and what its Service is called by: `<name>-es-http`."""
+OPEN = ("NodePort", "LoadBalancer")
+
+
+def selected(made: Workload) -> Workload:
+    """A workload with the label by which its operator's Service selects it."""
+    return replace(made, labels={"app": made.name, **made.labels}) if made.kind == NIM else made
+
+
+def operator_services(resource: Mapping[str, Any], namespace: str) -> Iterator[Service]:
+    """The Services that an operator makes of a resource."""
+    group = str(resource.get("apiVersion", ""))
+    name = str(mapping(resource, "metadata").get("name") or "")
+    if resource.get("kind") == NIM and group.startswith("apps.nvidia.com"):
+        node = mapping(mapping(mapping(resource, "spec"), "expose"), "service")
+        number = node.get("port") if isinstance(node.get("port"), int) else 8000
+        yield _service(resource, name, namespace, node, (ServicePort(number, number),), {"app": name})
+    elif resource.get("kind") in ELASTIC and ".k8s.elastic.co" in group:
+        number, short = ELASTIC[resource["kind"]]
+        node = mapping(mapping(mapping(mapping(resource, "spec"), "http"), "service"), "spec")
+        if node.get("type") in OPEN:
+            label = {f"{resource['kind'].lower()}.k8s.elastic.co/name": name}
+            yield _service(resource, f"{name}-{short}-http", namespace, node, (ServicePort(number, number),), label)
+
+
+def _service(
+    resource: Mapping[str, Any],
+    name: str,
+    namespace: str,
+    node: Mapping[str, Any],
+    ports: tuple[ServicePort, ...],
+    selector: Mapping[str, str],
+) -> Service:
+    """The resource itself stands for the Service that opens it, and is named so."""
+    kind, place = str(node.get("type") or "ClusterIP"), place_of(node, "type") or place_of(resource)
+    opens = kind in OPEN
+    return Service(
+        mapping(resource, "metadata").get("name", name) if opens else name, namespace, Value(kind, place), selector, ports,
+        place=place, kind=resource["kind"] if opens else "Service", because=MADE_BY,
+    )  # fmt: skip
+
+
+def operator_routes(resource: Mapping[str, Any], namespace: str) -> Iterator[Route]:
+    """The routes from outside that an operator makes: an Ingress or a Gateway's route that a NIMService asks for."""
+    if resource.get("kind") != NIM:
+        return
+    spec, name = mapping(resource, "spec"), str(mapping(resource, "metadata").get("name") or "")
+    expose = mapping(spec, "expose")
+    ingress = mapping(expose, "ingress")
+    if ingress.get("enabled") is True:
+        rules = [rule for rule in items(mapping(ingress, "spec"), "rules") if isinstance(rule, dict)]
+        hosts = tuple(str(rule["host"]) for rule in rules if rule.get("host"))
+        place = place_of(expose, "ingress")
+        yield Route(NIM, name, namespace, hosts, (Backend(name, place=place),), place=place)
+    for holder in (spec, expose):
+        router = mapping(holder, "router")
+        gateway = mapping(router, "gateway")
+        routed = any(gateway.get(key) is True for key in ("httpRoutesEnabled", "grpcRoutesEnabled"))
+        if "ingress" in router or routed:
+            place = place_of(router, "ingress" if "ingress" in router else "gateway")
+            host = str(router.get("hostDomainName") or "")
+            parent = (f"{gateway.get('namespace') or namespace}/{gateway.get('name')}",) if routed else ()
+            hosts = (f"{name}.{namespace}.{host}",) if host else ()
+            yield Route(NIM, name, namespace, hosts, (Backend(name, place=place),), parents=parent, place=place)

@@ -1,0 +1,317 @@
+"""What a scan says of Kubernetes manifests: whom the cluster, its gateways and its policies let through to a model server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from file_scans import scan_files
+
+from llmscan.findings import Finding, Report, Status
+
+Scanner = Callable[..., Report]
+
+SERVER = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: chat}
+spec:
+  template:
+    metadata: {labels: {app: chat}}
+    spec:
+      containers:
+        - name: ollama
+          image: ollama/ollama:0.12.0
+          ports: [{containerPort: 11434, name: api}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: chat}
+spec:
+  selector: {app: chat}
+  ports: [{port: 80, targetPort: api}]
+"""
+HTTP_ROUTE = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: chat}
+spec: {parentRefs: [{name: door}], rules: [{backendRefs: [{name: chat, port: 80}]}]}
+"""
+VIRTUAL_SERVICE = """
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: door}
+spec: {selector: {istio: ingressgateway}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: chat}
+spec: {hosts: ["*"], gateways: [door], http: [{route: [{destination: {host: chat, port: {number: 80}}}]}]}
+"""
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> Scanner:
+    """Scan documents as one file."""
+
+    def scanned(*documents: str) -> Report:
+        path = tmp_path / "all.yaml"
+        path.write_text("\n---\n".join(text.strip("\n") for text in documents))
+        return scan_files(path)
+
+    return scanned
+
+
+def open_doors(report: Report) -> list[Finding]:
+    """The findings that say that callers are asked for nothing."""
+    return [
+        finding
+        for finding in report.findings
+        if finding.category == "unauthenticated-endpoint" and finding.status is Status.FAIL
+    ]
+
+
+def rules(report: Report, category: str) -> set[str]:
+    """The ids of the rules of a category that failed."""
+    return {one.rule for one in report.findings if one.category == category and one.status is Status.FAIL}
+
+
+def policy(spec: str, name: str = "some") -> str:
+    """A NetworkPolicy of one spec."""
+    return f"apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: {name}}}\nspec: {spec}\n"
+
+
+@pytest.mark.parametrize(
+    ("specs", "rule"),
+    [
+        (["{podSelector: {}, policyTypes: [Ingress]}"], "AUT004"),
+        (["{podSelector: {}, policyTypes: [Ingress]}", "{podSelector: {}, ingress: [{from: [{podSelector: {}}]}]}"], "AUT004"),
+        (["{podSelector: {}, policyTypes: [Egress]}"], "AUT003"),
+        (["{podSelector: {}, ingress: [{}]}"], "AUT003"),
+        (["{podSelector: {}, policyTypes: [Ingress]}", "{podSelector: {}, ingress: [{}]}"], "AUT003"),
+        (["{podSelector: {}, ingress: [{from: [{namespaceSelector: {}}]}]}"], "AUT003"),
+        (["{podSelector: {}, ingress: [{from: [{namespaceSelector: {}, podSelector: {matchLabels: {a: b}}}]}]}"], "AUT004"),
+        (["{podSelector: {}, ingress: [{ports: [{port: api}]}]}"], "AUT003"),
+        (["{podSelector: {}, ingress: [{ports: [{port: 11000, endPort: 12000}]}]}"], "AUT003"),
+        (["{podSelector: {}, ingress: [{ports: [{port: 9000}]}]}"], "AUT004"),
+    ],
+)  # fmt: skip
+def test_what_policies_admit_adds_up(scan: Scanner, specs: list[str], rule: str) -> None:
+    """A port is limited only where no policy admits everybody: by an empty peer list, all namespaces, a named port or a range."""
+    report = scan(SERVER, *(policy(spec, f"p{index}") for index, spec in enumerate(specs)))
+    assert rules(report, "unauthenticated-endpoint") == {rule}
+
+
+@pytest.mark.parametrize(
+    "guard",
+    [
+        "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: SecurityPolicy\nmetadata: {name: g}\n"
+        "spec: {targetRefs: [{kind: HTTPRoute, name: chat}], oidc: {clientID: a}}",
+        "apiVersion: kuadrant.io/v1\nkind: AuthPolicy\nmetadata: {name: g}\n"
+        "spec: {targetRef: {kind: Gateway, name: door}, rules: {authentication: {keys: {apiKey: {}}}}}",
+        "apiVersion: networking.gke.io/v1\nkind: GCPBackendPolicy\nmetadata: {name: g}\n"
+        "spec: {targetRef: {kind: Service, name: chat}, default: {iap: {enabled: true}}}",
+    ],
+)
+def test_policy_of_a_gateway_asks_for_a_credential(scan: Scanner, guard: str) -> None:
+    """A policy that targets a route, its gateway or its Service guards the way from outside, and leaves the way inside open."""
+    report = scan(SERVER, HTTP_ROUTE, guard)
+    assert rules(report, "unauthenticated-endpoint") == {"AUT003"}
+    assert "'g'" in open_doors(report)[0].message
+    assert rules(report, "exposed-port") == {"EXP003"}
+
+
+def test_gateway_policy_that_asks_for_nothing_changes_nothing(scan: Scanner) -> None:
+    """CORS settings and anonymous access in a policy of a gateway are no authentication."""
+    cors = (
+        "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: SecurityPolicy\nmetadata: {name: g}\n"
+        "spec: {targetRefs: [{kind: HTTPRoute, name: chat}], cors: {allowOrigins: ['https://a.example']}}"
+    )
+    anybody = (
+        "apiVersion: kuadrant.io/v1\nkind: AuthPolicy\nmetadata: {name: h}\n"
+        "spec: {targetRef: {kind: Gateway, name: door}, rules: {authentication: {all: {anonymous: {}}}}}"
+    )
+    assert rules(scan(SERVER, HTTP_ROUTE, cors, anybody), "unauthenticated-endpoint") == {"AUT001"}
+
+
+def authorization(spec: str, namespace: str = "default") -> str:
+    """An Istio AuthorizationPolicy of one spec."""
+    return (
+        f"apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {{name: g, namespace: {namespace}}}\n"
+        f"spec: {spec}\n"
+    )
+
+
+TOKEN = "rules: [{from: [{source: {requestPrincipals: ['*']}}]}]"
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        (f"{{selector: {{matchLabels: {{app: chat}}}}, {TOKEN}}}", set()),
+        ("{action: DENY, rules: [{from: [{source: {notRequestPrincipals: ['*']}}]}]}", set()),
+        ("{action: CUSTOM, provider: {name: oauth2-proxy}, rules: [{}]}", set()),
+        ("{rules: [{from: [{source: {principals: ['cluster.local/ns/a/sa/b']}}]}]}", {"AUT001"}),
+        ("{rules: [{to: [{operation: {methods: [GET]}}]}]}", {"AUT001"}),
+        (f"{{selector: {{matchLabels: {{app: other}}}}, {TOKEN}}}", {"AUT001"}),
+        (f"{{selector: {{matchLabels: {{istio: ingressgateway}}}}, {TOKEN}}}", {"AUT003"}),
+    ],
+)
+def test_mesh_policy_that_demands_a_token(scan: Scanner, spec: str, expected: set[str]) -> None:
+    """An AuthorizationPolicy that demands a token guards every way to the workloads that it selects; at the gateway, the way from outside."""
+    report = scan(SERVER, VIRTUAL_SERVICE, authorization(spec))
+    assert rules(report, "unauthenticated-endpoint") == expected
+
+
+def test_token_check_without_a_demand_for_one(scan: Scanner) -> None:
+    """A RequestAuthentication alone refuses bad tokens and lets callers through who bring none."""
+    check = "apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {name: g}\nspec: {jwtRules: [{issuer: x}]}"
+    assert rules(scan(SERVER, VIRTUAL_SERVICE, check), "unauthenticated-endpoint") == {"AUT001"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "name", "expected"),
+    [
+        ("{forwardAuth: {address: 'http://sso'}}", "gate", {"AUT003"}),
+        ("{basicAuth: {secret: users}}", "gate", {"AUT003"}),
+        ("{headers: {customRequestHeaders: {X-Auth: a}}}", "auth-headers", {"AUT001"}),
+    ],
+)
+def test_middleware_is_known_by_what_it_does(scan: Scanner, spec: str, name: str, expected: set[str]) -> None:
+    """A Traefik middleware that stands beside the route is judged by its settings, not by its name."""
+    middleware = f"apiVersion: traefik.io/v1alpha1\nkind: Middleware\nmetadata: {{name: {name}}}\nspec: {spec}"
+    route = (
+        "apiVersion: traefik.io/v1alpha1\nkind: IngressRoute\nmetadata: {name: chat}\n"
+        f"spec: {{routes: [{{match: Host(`a`), middlewares: [{{name: {name}}}], services: [{{name: chat, port: 80}}]}}]}}"
+    )
+    assert rules(scan(SERVER, middleware, route), "unauthenticated-endpoint") == expected
+
+
+def test_guarded_ingress_beside_an_open_load_balancer(scan: Scanner) -> None:
+    """A login on the Ingress lowers nothing while the Service itself is a load balancer."""
+    ingress = (
+        "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata:\n  name: chat\n"
+        "  annotations: {nginx.ingress.kubernetes.io/auth-url: 'https://sso'}\n"
+        "spec: {rules: [{http: {paths: [{path: /, backend: {service: {name: chat, port: {number: 80}}}}]}}]}"
+    )
+    report = scan(SERVER.replace("spec:\n  selector", "spec:\n  type: LoadBalancer\n  selector"), ingress)
+    assert rules(report, "unauthenticated-endpoint") == {"AUT001"}
+
+
+def test_openshift_route_names_the_port_of_the_pods(scan: Scanner) -> None:
+    """The target port of an OpenShift Route is a port of the pods, whatever number the Service gives to it."""
+    route = (
+        "apiVersion: route.openshift.io/v1\nkind: Route\nmetadata: {name: chat}\n"
+        "spec: {to: {kind: Service, name: chat}, port: {targetPort: 11434}}"
+    )
+    report = scan(SERVER.replace("targetPort: api", "targetPort: 11434"), route)
+    assert rules(report, "unauthenticated-endpoint") == {"AUT001"}
+
+
+TEMPLATE = """
+apiVersion: template.openshift.io/v1
+kind: Template
+metadata: {name: serving}
+objects:
+  - apiVersion: apps/v1
+    kind: Deployment
+    metadata: {name: "${NAME}"}
+    spec:
+      replicas: ${{REPLICAS}}
+      template:
+        metadata: {labels: {app: "${NAME}"}}
+        spec: {containers: [{name: server, image: "vllm/vllm-openai:${TAG}", args: [--model, m]}]}
+  - apiVersion: v1
+    kind: Service
+    metadata: {name: "${NAME}"}
+    spec: {selector: {app: "${NAME}"}, ports: [{port: 8000}]}
+  - apiVersion: route.openshift.io/v1
+    kind: Route
+    metadata: {name: "${NAME}"}
+    spec: {to: {kind: Service, name: "${NAME}"}}
+parameters:
+  - {name: NAME, value: llama}
+  - {name: TAG, value: latest}
+  - {name: REPLICAS, value: "1"}
+"""
+
+
+def test_objects_of_an_openshift_template(scan: Scanner) -> None:
+    """A Template's objects are judged each by itself, with its parameters' values, and link to one another."""
+    report = scan(TEMPLATE)
+    (door,) = open_doors(report)
+    assert (door.rule, str(door.resource.kind), door.resource.name) == ("AUT001", "Deployment", "llama")
+    assert rules(report, "unpinned-image") == {"IMG001"}
+
+
+def job(spec: str, container: str, labels: str = "{}") -> str:
+    """A Job of one container."""
+    return (
+        f"apiVersion: batch/v1\nkind: Job\nmetadata: {{name: once, labels: {labels}}}\n"
+        f"spec: {{{spec}template: {{spec: {{containers: [{{name: c, image: 'ollama/ollama:0.12.0', {container}}}]}}}}}}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (job("", "command: [sh, -c, 'ollama serve & sleep 5; ollama pull llama3']"), set()),
+        (job("", "args: [serve]"), set()),
+        (job("", "ports: [{containerPort: 11434}]"), {"AUT003"}),
+        (job("suspend: true, ", "ports: [{containerPort: 11434}]"), set()),
+        (job("suspend: true, ", "ports: [{containerPort: 11434}]", "{kueue.x-k8s.io/queue-name: q}"), {"AUT003"}),
+        (SERVER.replace("spec:\n  template", "spec:\n  replicas: 0\n  template", 1), set()),
+    ],
+)  # fmt: skip
+def test_what_ends_or_does_not_run_is_no_server(scan: Scanner, text: str, expected: set[str]) -> None:
+    """A job that starts a server for itself lets nobody in, nor does what is suspended or scaled to nothing; a queue's job will run."""
+    assert rules(scan(text), "unauthenticated-endpoint") == expected
+
+
+NIM = """
+apiVersion: apps.nvidia.com/v1alpha1
+kind: NIMService
+metadata: {name: llama}
+spec:
+  image: {repository: nvcr.io/nim/meta/llama-3.1-8b-instruct, tag: "1.12.0"}
+  expose: {service: {type: %s, port: 8000}%s}
+"""
+
+
+@pytest.mark.parametrize(
+    ("service", "more", "expected"),
+    [
+        ("ClusterIP", "", set()),
+        ("LoadBalancer", "", {"EXP002"}),
+        ("ClusterIP", ", ingress: {enabled: true, spec: {rules: [{host: nim.example}]}}", {"EXP002"}),
+        ("ClusterIP", ", ingress: {enabled: false}", set()),
+        ("ClusterIP", ", router: {gateway: {name: g, httpRoutesEnabled: true}, hostDomainName: a.example}", {"EXP002"}),
+    ],
+)
+def test_ways_that_a_nim_service_asks_for(scan: Scanner, service: str, more: str, expected: set[str]) -> None:
+    """The NIM operator makes Services and routes of a NIMService, and they open its model like others do."""
+    report = scan(NIM % (service, more))
+    assert rules(report, "exposed-port") == expected
+    assert rules(report, "unauthenticated-endpoint") == ({"AUT001"} if expected else {"AUT003"})
+
+
+@pytest.mark.parametrize(
+    ("variable", "expected"),
+    [
+        ("{name: REDIS_URL, value: 'redis://default:*****@10.0.0.5:6379'}", set()),
+        ("{name: REDIS_URL, value: 'redis://default:hunter42@10.0.0.5:6379'}", {"SEC001"}),
+        ("{name: ETCD_INITIAL_CLUSTER_TOKEN, value: etcd-cluster-k8s}", set()),
+    ],
+)
+def test_values_that_only_look_like_secrets(scan: Scanner, variable: str, expected: set[str]) -> None:
+    """A password that was blotted out and the name of an etcd cluster are no secrets."""
+    text = SERVER.replace("          ports: [{", f"          env: [{variable}]\n          ports: [{{")
+    assert rules(scan(text), "plaintext-secret") == expected
+
+
+def test_certificate_in_a_secret(scan: Scanner) -> None:
+    """A certificate is public; the private key beside it is a secret."""
+    secret = "apiVersion: v1\nkind: Secret\nmetadata: {{name: tls}}\nstringData:\n  {}.pem: |\n    -----BEGIN {}-----\n    MIIC\n"
+    assert rules(scan(secret.format("ca", "CERTIFICATE")), "plaintext-secret") == set()
+    assert rules(scan(secret.format("key", "PRIVATE KEY")), "plaintext-secret") == {"SEC002"}
