@@ -13,6 +13,7 @@ from llmscan import (
     Rule,
     Scan,
     Severity,
+    Stack,
     Verdict,
     Way,
     fail,
@@ -21,7 +22,7 @@ from llmscan import (
     rule,
     unknown,
 )
-from llmscan.reach import UNKNOWN_PORT
+from llmscan.reach import UNKNOWN_PORT, service_way
 
 CONTROL = frozenset({"management", "debug", "cluster"})
 NAMES = {
@@ -224,6 +225,45 @@ def host_port(container: Container, scan: Scan) -> Iterator[Verdict]:
         yield passed()
 
 
+def _in_use(scan: Scan) -> set[int]:
+    """The Services that lead to a workload of the stack."""
+    return {id(service) for workload in scan.stack.workloads for service in scan.links.services_of(workload)}
+
+
+def _ways_to_the_unseen(scan: Scan) -> Iterator[Way]:
+    """Services and routes that open what is not part of the stack: made by an operator, in other files, or on other machines."""
+    used = _in_use(scan)
+    for service in scan.stack.services:
+        if id(service) not in used and service.ports:
+            yield max((service_way(service, port) for port in service.ports), key=lambda way: way.reach)
+    known = {(service.namespace, service.name) for service in scan.stack.services if id(service) in used}
+    for route in scan.stack.routes:
+        backends = {(backend.namespace or route.namespace, backend.service) for backend in route.backends}
+        if backends and not backends & known:
+            yield scan.links.route_way(route, route.backends[0])
+
+
+@rule("EXP006", "Way in from outside to what was not seen", Severity.MEDIUM, category="exposed-port", refs=REFS)
+def way_to_the_unseen(stack: Stack, scan: Scan) -> Iterator[Verdict]:
+    """Something is opened to the network or the internet, and what it is stands elsewhere: an operator makes it, or other files do.
+
+    Make the Service type ClusterIP unless it must be reached from outside, and have what is open ask callers for a credential.
+    """
+    if stack.surroundings.seen:  # of a cluster every pod was seen: a Service that selects none opens nothing
+        return
+    for way in _ways_to_the_unseen(scan):
+        if way.reach < Reach.HOST_NETWORK or way.opener is None:
+            continue
+        text = way.text.replace("leads to it", "leads on").rstrip(".")
+        message = f"{text[:1].upper()}{text[1:]}; what it leads to is not in these files."
+        if way.authenticated_by:
+            message += f" Callers are asked for a credential first ({way.authenticated_by})."
+        yield fail(
+            message, place=way.place, setting=f"{way.kind} {way.opener.kind} {way.opener.name}", resource=_opener(way),
+            via=way.opener, reach=way.reach, fix=_fix(way),
+        )  # fmt: skip
+
+
 @hookimpl
 def llmscan_rules() -> list[Rule]:
     """The rules of this family."""
@@ -233,4 +273,5 @@ def llmscan_rules() -> list[Rule]:
         port_beyond_the_host,
         page_beyond_the_host,
         host_port,
+        way_to_the_unseen,
     ]

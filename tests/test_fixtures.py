@@ -39,6 +39,7 @@ RULES = start(third_parties=False).rules
 ONLY_ON_PODS = {
     "EXP001",
     "EXP005",
+    "EXP006",
     "AUT001",
     "AUT004",
     "HST003",
