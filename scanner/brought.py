@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -108,18 +109,31 @@ def checked_text(made: Format, given: Any) -> str:
     return given
 
 
-def verdicts(rule: Rule, target: Any, scan: Any) -> list[Verdict]:
-    """The verdicts of a rule on one object."""
-    given = rule.call(target, scan)
-    if given is None:
-        raise BadPlugin("it returned None; a rule yields verdicts, or nothing at all")
-    found = list(given)
-    for one in found:
-        if not isinstance(one, Verdict):
-            raise BadPlugin(f"it gave {_named(one)}, not a verdict: use fail(), unknown() or passed()")
-        if one.status is not Status.PASS:
-            _fits(one, "a verdict")
-    return found
+@dataclass(slots=True)
+class Progress:
+    """Which object a rule judges next; it moves on before the rule is called, so that one that raises is not tried again."""
+
+    next: int = 0
+
+
+def judge_on(
+    rule: Rule, targets: Sequence[Any], scan: Any, progress: Progress, found: list[tuple[int, Verdict]]
+) -> bool:
+    """Judge from where `progress` stands, and put what the rule yields into `found`; of an object on which it raises, nothing."""
+    call = rule.call
+    for index in range(progress.next, len(targets)):
+        progress.next = index + 1
+        given = call(targets[index], scan)
+        if given is None:
+            raise BadPlugin("it returned None; a rule yields verdicts, or nothing at all")
+        made = list(given)
+        for one in made:
+            if not isinstance(one, Verdict):
+                raise BadPlugin(f"it gave {_named(one)}, not a verdict: use fail(), unknown() or passed()")
+            if one.status is not Status.PASS:
+                _fits(one, "a verdict")
+        found += [(index, one) for one in made]
+    return True
 
 
 def _fits(record: Any, what: str) -> None:

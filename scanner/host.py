@@ -18,6 +18,7 @@ import pluggy
 from llmscan import hookspecs
 from llmscan.brought import (
     BadPlugin,
+    Progress,
     checked_collector,
     checked_format,
     checked_product,
@@ -26,7 +27,7 @@ from llmscan.brought import (
     checked_text,
     hook_problems,
     items,
-    verdicts,
+    judge_on,
 )
 from llmscan.collectors import FileCollector
 from llmscan.findings import Failure, Report, Verdict
@@ -154,12 +155,18 @@ class Host:
                 new.append(key)
         return tuple(new)
 
-    def call(self, rule: Rule, target: Any, scan: Any, place: Place | None = None) -> list[Verdict]:
-        """The verdicts of a rule on one object; a rule that raises gives a Failure and none. `place`: the object's."""
-        found = self.attempt("rule", rule.id, verdicts, rule, target, scan)
-        if found is None:
-            self.failures[-1] = replace(self.failures[-1], place=place)
-            return []
+    def verdicts(
+        self, rule: Rule, targets: Sequence[Any], scan: Any, places: Sequence[Place | None]
+    ) -> list[tuple[int, Verdict]]:
+        """The verdicts of a rule on some objects, each with the object's index.
+
+        Where it raises on one, that gives a Failure with the object's place and no verdict, and the next object is judged.
+        """
+        found: list[tuple[int, Verdict]] = []
+        progress = Progress()
+        while progress.next < len(targets):
+            if self.attempt("rule", rule.id, judge_on, rule, targets, scan, progress, found) is None:
+                self.failures[-1] = replace(self.failures[-1], place=places[progress.next - 1])
         return found
 
     def collect(self, collector: FileCollector, texts: Sequence[tuple[str, str]]) -> list[Stack]:

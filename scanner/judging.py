@@ -23,7 +23,7 @@ class Learner(Protocol):
     """What has to know the public values of a scan, to redact the others: `llmscan.redact.Secrets`."""
 
     def add(self, scan: Scan, workloads: Sequence[Workload]) -> None:
-        """Take in what is public of some workloads of a stack."""
+        """Take in what is public of some workloads of a stack, once they are judged."""
 
     def learnt(self) -> Any:
         """All that was taken in, to be handed from one process to another."""
@@ -85,9 +85,9 @@ def judge_portions(
         if probe is not None:
             scan.observe(probe(scan))
             gaps += scan.observed.gaps
+        findings += judge(scan, host, passed, collection.origin, workloads, together[0].first)
         if learner is not None:
             learner.add(scan, workloads)
-        findings += judge(scan, host, passed, collection.origin, workloads, together[0].first)
         inventory += inventory_of(scan, workloads)
     failures = tuple(host.failures[before:])
     del host.failures[before:]
@@ -99,20 +99,23 @@ def judge(
     scan: Scan, host: Host, passed: Counter[str], origin: str, workloads: Sequence[Workload], whole: bool
 ) -> Iterator[Finding]:
     """Call every rule on every object of its type. `origin`: see Collection, empty for files. whole: on the stack itself too."""
-    by_target: dict[type, list[Rule]] = {}
+    by_type: dict[type, list[tuple[Any, Resource, Place | None]]] = {}
+    for entry in objects(scan, workloads, whole):
+        by_type.setdefault(type(entry[0]), []).append(entry)
     for rule in host.rules.values():
-        by_target.setdefault(rule.target, []).append(rule)
-    for target, resource, place in objects(scan, workloads, whole):
-        for rule in by_target.get(type(target), ()):
-            if scan.only_addresses and not rule.observable:
+        entries = by_type.get(rule.target)
+        if not entries or (scan.only_addresses and not rule.observable):
+            continue
+        for index, verdict in host.verdicts(
+            rule, [entry[0] for entry in entries], scan, [entry[2] for entry in entries]
+        ):
+            if verdict.status is Status.PASS:
+                passed[rule.id] += 1
                 continue
-            for verdict in host.call(rule, target, scan, place):
-                if verdict.status is Status.PASS:
-                    passed[rule.id] += 1
-                    continue
-                made = finding(rule, _held_back(rule, verdict, target, place, scan), resource, place, scan, origin)
-                if _own(made, scan.stack):
-                    yield made
+            target, resource, place = entries[index]
+            made = finding(rule, _held_back(rule, verdict, target, place, scan), resource, place, scan, origin)
+            if _own(made, scan.stack):
+                yield made
 
 
 def _own(made: Finding, stack: Stack) -> bool:

@@ -76,11 +76,11 @@ def public_texts(scan: Scan, workloads: Sequence[Workload]) -> Iterator[str]:
 
 
 def _public_settings(scan: Scan, container: Container) -> Iterator[str]:
+    """Values of settings that the catalogue calls public, of those that a rule has looked at: no other is shown."""
     for running in scan.products_of(container):
-        reading = scan.reading(running, container)
-        for name, definition in running.product.facts.get("settings", {}).items():
-            if definition.get("public") == "true":
-                yield from (text for text in (reading.setting(name).value,) if text)
+        for found in scan.reading(running, container).cache.values():
+            if found.public and found.value:
+                yield found.value
 
 
 def _workload_names(workload: Workload) -> Iterator[str]:
