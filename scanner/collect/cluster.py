@@ -134,13 +134,13 @@ class Cluster:
     @contextmanager
     def _workers(self) -> Iterator[Executor]:
         """Threads that are not waited for longer than a request when the user interrupts."""
-        pool = ThreadPoolExecutor(WORKERS)
+        pool, done = ThreadPoolExecutor(WORKERS), False
         try:
             yield pool
-        except BaseException:
-            self._client.stop()
-            raise
+            done = True
         finally:
+            if not done:
+                self._client.stop()
             pool.shutdown(cancel_futures=True)
 
     def _resources(self) -> tuple[tuple[ApiResource, ...], tuple[Gap, ...]]:
