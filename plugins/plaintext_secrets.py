@@ -213,7 +213,12 @@ def _client_key(name: str) -> bool:
 
 def _worth(text: str | None, kind: str) -> str | None:
     """Of a Secret, what is no placeholder and no certificate, which is public; a registry's login counts with a password in it."""
-    if text is None or CERTIFICATES.match(text) or NO_LOGIN.search(text) or (kind == "Secret" and PLACEHOLDER.search(text) and len(text) < 60):
+    if (
+        text is None
+        or CERTIFICATES.match(text)
+        or NO_LOGIN.search(text)
+        or (kind == "Secret" and PLACEHOLDER.search(text) and len(text) < 60)
+    ):
         return None
     return text
 
