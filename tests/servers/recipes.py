@@ -91,53 +91,9 @@ CASES: dict[str, Case] = {
     ),
     "litellm-old": Case(Recipe("litellm-old", LITELLM, {}, "/health/liveliness", LITELLM_CONFIG), "litellm", "1.92.0", "open", "any"),
     "mlflow": Case(Recipe("mlflow", MLFLOW, {}, "/health"), "mlflow", "3.17.0", "open", "none"),
-    "ray", "start", "--head", "--block", "--num-cpus=1", "--port={port2}", "--dashboard-host=127.0.0.1", "--dashboard-port={port}",
-       "--dashboard-agent-listen-port={port3}", "--object-store-memory=80000000", "--disable-usage-stats", "--temp-dir=/tmp/r{port}"]  # fmt: skip
-STREAMLIT = ["streamlit", "run", "{here}/streamlit_app.py", "--server.headless=true", "--server.address=127.0.0.1", "--server.port={port}",
-             "--browser.gatherUsageStats=false"]  # fmt: skip
-CHROMA = ["chroma", "run", "--path", "{home}/data", "--host", "127.0.0.1", "--port", "{port}"]
-CHROMA_CONFIG = {"config.yaml": 'port: {port}\nlisten_address: "127.0.0.1"\npersist_path: "{home}/data"\n'}
-MLFLOW_LOGIN = {"MLFLOW_FLASK_SERVER_SECRET_KEY": KEY, "MLFLOW_AUTH_ADMIN_PASSWORD": KEY}
-PHOENIX = {"PHOENIX_HOST": "127.0.0.1", "PHOENIX_PORT": "{port}", "PHOENIX_GRPC_PORT": "{port2}", "PHOENIX_WORKING_DIR": "{home}",
-           "PHOENIX_TELEMETRY_ENABLED": "false"}  # fmt: skip
-BENTO = "import bentoml\n\n@bentoml.service\nclass Echo:\n    @bentoml.api\n    def say(self, text: str) -> str:\n        return text\n"
-MCPO = ["mcpo", "--host", "127.0.0.1", "--port", "{port}"]
-LLAMA = [
-    "python",
-    "-m",
-    "llama_cpp.server",
-    "--model",
-    "{home}/m.gguf",
-    "--host",
-    "127.0.0.1",
-    "--port",
-    "{port}",
-    "--n_ctx",
-    "32",
-]
-
-CASES: dict[str, Case] = {
-    "chroma": Case(Recipe("chroma", CHROMA, ready="/api/v2/heartbeat"), "chroma", "", "open", "none"),
-    "chroma-any-origin": Case(
-        Recipe("chroma", ["chroma", "run", "{home}/config.yaml"], {"CHROMA_CORS_ALLOW_ORIGINS": '["*"]'}, "/api/v2/heartbeat", CHROMA_CONFIG),
-        "chroma", "", "open", "any",
-    ),
-    "jupyter": Case(
-        Recipe("jupyter", [*JUPYTER, "--IdentityProvider.token=", "--ServerApp.password="], ready="/api"), "jupyter", "2.21.1", "open", "none"
-    ),
-    "jupyter-token": Case(Recipe("jupyter", [*JUPYTER, f"--IdentityProvider.token={KEY}"], ready="/api"), "jupyter", "2.21.1", "closed", "none"),
-    "jupyter-any-origin": Case(
-        Recipe("jupyter", [*JUPYTER, f"--IdentityProvider.token={KEY}", "--ServerApp.allow_origin=*"], ready="/api"),
-        "jupyter", "2.21.1", "closed", "any",
-    ),
-    "litellm-key": Case(
-        Recipe("litellm", LITELLM, {"LITELLM_MASTER_KEY": KEY}, "/health/liveliness", LITELLM_CONFIG), "litellm", "1.108.7", "closed", "any"
-    ),
-    "litellm-old": Case(Recipe("litellm-old", LITELLM, {}, "/health/liveliness", LITELLM_CONFIG), "litellm", "1.92.0", "open", "any"),
-    "mlflow": Case(Recipe("mlflow", MLFLOW, {}, "/health"), "mlflow", "3.17.0", "open", "none"),
     "mlflow-login": Case(
         Recipe("mlflow", [*MLFLOW, "--app-name", "basic-auth"], MLFLOW_LOGIN, "/health"),
-        "mlflow", "3.17.0", "closed", "none",
+        "mlflow", "", "closed", "none",
     ),
     "ray": Case(Recipe("ray", RAY, {}, "/api/version"), "ray", "2.60.0", "open", "none"),
     "ray-token": Case(Recipe("ray", RAY, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": KEY}, "/api/version"), "ray", "", "closed", "none"),
