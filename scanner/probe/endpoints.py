@@ -35,12 +35,11 @@ class EndpointScan:
     def __init__(self, addresses: Iterable[Address], products: Iterable[Product], options: ProbeOptions) -> None:
         self._addresses = tuple(dict.fromkeys(addresses))
         self._askable, self._options = Askable(products), options
-        self._observed: dict[str, Observation] = {}
+        self._found: list[Observation] = []
 
     def collect(self) -> Collection:
         """Ask every endpoint. Those that give no usable answer are failures."""
-        found = each(self._addresses, self._ask, self._options.patience.at_once)
-        self._observed = {address.name: seen for address, seen in zip(self._addresses, found, strict=True)}
+        found = self._found = each(self._addresses, self._ask, self._options.patience.at_once)
         workloads = tuple(_workload(address) for address in self._addresses)
         silent = [seen for seen in found if seen.outcome == SILENT]
         name = "; ".join(address.name for address in self._addresses[:3]) + (" ..." if len(self._addresses) > 3 else "")
@@ -53,11 +52,8 @@ class EndpointScan:
 
     def observed(self, scan: Scan) -> Observations:
         """What was seen, by the containers of the scan's stack."""
-        seen = {}
-        for workload, container in scan.containers():
-            observation = self._observed[workload.name]
-            seen[id(container), observation.port] = observation
-        return Observations(seen)
+        pairs = zip(scan.containers(), self._found, strict=True)
+        return Observations({(id(container), seen.port): seen for (_, container), seen in pairs})
 
     def _ask(self, address: Address) -> Observation:
         options = self._options
