@@ -271,7 +271,8 @@ def redact(report: Report, secrets: Secrets, stacks: Iterable[Stack]) -> Report:
 
 
 def _item(item: InventoryItem, secrets: Secrets) -> InventoryItem:
-    return _with(item, image=CREDENTIALS.sub(HIDDEN, KNOWN.sub(HIDDEN, item.image)))
+    observed = tuple(replace(note, because=secrets.hide(note.because)) for note in item.observed)
+    return replace(item, image=CREDENTIALS.sub(HIDDEN, KNOWN.sub(HIDDEN, item.image)), observed=observed)
 
 
 def _finding(item: Finding, secrets: Secrets) -> Finding:
@@ -292,9 +293,10 @@ def _finding(item: Finding, secrets: Secrets) -> Finding:
 
 def _with(record: T, **new: Any) -> T:
     """A record with new values; the record itself where they are those that it has."""
-    if all(getattr(record, name) == value for name, value in new.items()):
-        return record
-    return replace(record, **new)  # type: ignore[type-var]
+    for name, value in new.items():
+        if getattr(record, name) != value:
+            return replace(record, **new)  # type: ignore[type-var]
+    return record
 
 
 def _resource(item: Resource, secrets: Secrets) -> Resource:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import html
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ from llmscan.rule_view import Scan
 from llmscan.rules import Rule, rule
 from llmscan.scan import run
 
+ROOT = Path(__file__).parent.parent
 IMPORTS = "from llmscan import *\nfrom llmscan import hookimpl, rule\n"
 RULE = '''
 @rule("{id}", "Something", Severity.LOW, category="pod-hardening")
@@ -354,3 +356,23 @@ def test_what_the_package_exports() -> None:
         "Report Resource Rule Running Scan Setting Severity Stack Status Value Verdict Volume Way Workload decide fail hookimpl passed "
         "rule unknown"
     )
+
+
+def _blanket(path: Path) -> list[str]:
+    """The functions of a module that catch everything."""
+    found = []
+    for function in [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]:
+        for handler in [node for node in ast.walk(function) if isinstance(node, ast.ExceptHandler)]:
+            caught = (
+                {name.id for name in ast.walk(handler.type) if isinstance(name, ast.Name)}
+                if handler.type
+                else {"BaseException"}
+            )
+            found += [f"{path.name}:{function.name}"] if caught & {"Exception", "BaseException"} else []
+    return found
+
+
+def test_one_function_catches_everything() -> None:
+    """Errors of llmscan itself are not hidden: what catches every exception is the one call of foreign code."""
+    modules = [path for folder in ("scanner", "plugins", "reports") for path in (ROOT / folder).rglob("*.py")]
+    assert [name for path in modules for name in _blanket(path)] == ["host.py:attempt"]
