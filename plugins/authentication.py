@@ -27,6 +27,7 @@ from llmscan import (
     unknown,
 )
 from llmscan.decisions import condition, holds
+from llmscan.plugins.front_proxies import fronts
 
 CATEGORY = "unauthenticated-endpoint"
 WEAK = "weak-authentication"
@@ -132,7 +133,7 @@ def _verdict(door: Door, container: Container, scan: Scan) -> Verdict:
     found = decision.deciding
     place = found.place if found is not None else None
     return fail(
-        f"{door.running.name} {_said(decision)}. {_ways(door)}",
+        f"{door.running.name} {_said(decision)}. {_ways(door, fronts(container, scan))}",
         fix=fix, place=place, evidence=decision.evidence, setting=setting, product=door.running, reach=door.reach,
         quote=decision.quote,
     )  # fmt: skip
@@ -159,14 +160,15 @@ def _alternatives(door: Door) -> str:
     return f"It depends on the version ({'; '.join(parts)})." if parts else ""
 
 
-def _ways(door: Door) -> str:
+def _ways(door: Door, proxies: tuple[str, ...]) -> str:
+    """By which way callers come, and what asks others on another. `proxies`: those that ask before they pass callers on."""
     if door.endpoint is None:
         return "Every peer that reaches it can use it."
     if door.limited:
         return f"Policy '{door.endpoint.limited_by[0]}' admits only some peers to it, and those are asked for nothing."
     farthest = door.endpoint.farthest()
     text = farthest.text if farthest is not None else ""
-    guards = door.endpoint.guards
+    guards = (*door.endpoint.guards, *proxies)
     if guards and door.reach <= Reach.CLUSTER:
         return (
             f"Callers from outside are asked for a credential first ({guards[0]}); the direct way stays open: {text}."
@@ -394,7 +396,7 @@ def first_visitor(container: Container, scan: Scan) -> Iterator[Verdict]:
             yield _unseen(door, door.endpoint)
         elif door.reach >= Reach.HOST_NETWORK:
             yield fail(
-                f"{door.running.name} {_said(door.decision)}. {_ways(door)}",
+                f"{door.running.name} {_said(door.decision)}. {_ways(door, fronts(container, scan))}",
                 fix=_fix(door.running.product.facts, door.role), evidence=door.decision.evidence,
                 setting="first visitor", product=door.running, reach=door.reach, quote=door.decision.quote,
             )  # fmt: skip

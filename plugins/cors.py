@@ -55,7 +55,9 @@ def _judge(container: Container, scan: Scan, id: str) -> Iterator[Verdict]:
     for running, decision in _decisions(container, scan):
         rules = {BY_ANSWER.get(item.answer) for item in decision.possible}
         if rules == {id}:
-            yield _fail(running, decision)
+            found = decision.deciding
+            if scan.first(container, ("cors", running.id, id, found.place if found is not None else None)):
+                yield _fail(running, decision)
         elif id in rules and _first_rule(decision) == id:
             what = "; ".join(dict.fromkeys(str(gap) for gap in decision.missing))
             yield unknown(

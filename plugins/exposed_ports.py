@@ -238,7 +238,9 @@ def _ways_to_the_unseen(scan: Scan) -> Iterator[Way]:
             yield max((service_way(service, port) for port in service.ports), key=lambda way: way.reach)
     known = {(service.namespace, service.name) for service in scan.stack.services if id(service) in used}
     for route in scan.stack.routes:
-        backends = {(backend.namespace or route.namespace, backend.service) for backend in route.backends}
+        backends = {
+            (backend.namespace or route.namespace, backend.service) for backend in route.backends if backend.service
+        }
         if backends and not backends & known:
             yield scan.links.route_way(route, route.backends[0])
 
@@ -255,7 +257,7 @@ def way_to_the_unseen(stack: Stack, scan: Scan) -> Iterator[Verdict]:
         if way.reach < Reach.HOST_NETWORK or way.opener is None:
             continue
         text = way.text.replace("leads to it", "leads on").rstrip(".")
-        message = f"{text[:1].upper()}{text[1:]}; what it leads to is not in these files."
+        message = f"{text[:1].upper()}{text[1:]}; what it leads to was not found beside it."
         if way.authenticated_by:
             message += f" Callers are asked for a credential first ({way.authenticated_by})."
         yield fail(

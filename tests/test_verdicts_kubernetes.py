@@ -315,3 +315,76 @@ def test_certificate_in_a_secret(scan: Scanner) -> None:
     secret = "apiVersion: v1\nkind: Secret\nmetadata: {{name: tls}}\nstringData:\n  {}.pem: |\n    -----BEGIN {}-----\n    MIIC\n"
     assert rules(scan(secret.format("ca", "CERTIFICATE")), "plaintext-secret") == set()
     assert rules(scan(secret.format("key", "PRIVATE KEY")), "plaintext-secret") == {"SEC002"}
+
+
+PROXY = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: login}
+spec:
+  template:
+    metadata: {labels: {app: login}}
+    spec:
+      containers:
+        - name: proxy
+          image: quay.io/oauth2-proxy/oauth2-proxy:v7.8.1
+          args: [--http-address=0.0.0.0:4180, --upstream=http://%s]
+          ports: [{containerPort: 4180}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("upstream", "named"),
+    [("chat:80/", True), ("chat.default.svc.cluster.local", True), ("chat.other.svc:80", False), ("else:80", False)],
+)
+def test_login_proxy_in_front(scan: Scanner, upstream: str, named: bool) -> None:
+    """A proxy that asks for a login and leads to the server's Service is named beside the direct way, which stays open."""
+    (door,) = open_doors(scan(SERVER, PROXY % upstream))
+    assert door.rule == "AUT003"
+    assert ("OAuth2 Proxy in Deployment 'login'" in door.message) == named
+
+
+@pytest.mark.parametrize(("address", "expected"), [("127.0.0.1", set()), ("0.0.0.0", {"AUT003"})])
+def test_login_proxy_in_the_same_pod(scan: Scanner, address: str, expected: set[str]) -> None:
+    """Behind a sidecar that asks for a login, a server on loopback lets nobody past it, and one on every interface still does."""
+    server = (
+        "        - name: model\n          image: ghcr.io/ggml-org/llama.cpp:server-b6000\n"
+        f"          args: [-m, /m.gguf, --host, {address}, --port, '8080']\n          ports: [{{containerPort: 8080}}]\n"
+    )
+    report = scan(PROXY % "127.0.0.1:8080" + server)
+    assert rules(report, "unauthenticated-endpoint") == expected
+    assert all("OAuth2 Proxy" in door.message for door in open_doors(report))
+
+
+def test_route_beside_a_kustomization(tmp_path: Path) -> None:
+    """A route that lies beside a kustomization and is none of its resources leads to the Service that it builds."""
+    server, service = SERVER.split("\n---\n")
+    (tmp_path / "deployment.yaml").write_text(server)
+    (tmp_path / "service.yaml").write_text(service)
+    (tmp_path / "kustomization.yaml").write_text("resources: [deployment.yaml, service.yaml]\n")
+    (tmp_path / "route.yaml").write_text(
+        "apiVersion: route.openshift.io/v1\nkind: Route\nmetadata: {name: chat}\nspec: {to: {kind: Service, name: chat}}\n"
+    )
+    report = scan_files(tmp_path)
+    assert rules(report, "unauthenticated-endpoint") == {"AUT001"}
+    assert rules(report, "exposed-port") == {"EXP002"}
+
+
+def test_door_to_what_is_elsewhere(scan: Scanner) -> None:
+    """A load balancer whose pods an operator makes is open all the same; one that leads to a server here is told with it alone."""
+    outside = "apiVersion: v1\nkind: Service\nmetadata: {name: out}\nspec: {type: LoadBalancer, selector: {made: elsewhere}, ports: [{port: 80}]}"
+    assert rules(scan(outside), "exposed-port") == {"EXP006"}
+    inside = SERVER.replace("spec:\n  selector", "spec:\n  type: LoadBalancer\n  selector")
+    assert rules(scan(inside), "exposed-port") == {"EXP002"}
+    assert rules(scan(outside.replace("LoadBalancer", "ClusterIP")), "exposed-port") == set()
+
+
+def test_replicas_make_one_mistake(scan: Scanner) -> None:
+    """Leader and workers of one object that are started alike are told once to let every page in."""
+    pod = "{spec: {containers: [{name: c, image: 'lmsysorg/sglang:v0.4.6', command: [python3, -m, sglang.launch_server, --model-path, m]}]}}"
+    text = (
+        "apiVersion: leaderworkerset.x-k8s.io/v1\nkind: LeaderWorkerSet\nmetadata: {name: s}\n"
+        f"spec: {{leaderWorkerTemplate: {{size: 2, leaderTemplate: {pod}, workerTemplate: {pod}}}}}\n"
+    )
+    report = scan(text)
+    assert len([one for one in report.findings if one.category == "permissive-cors"]) == 1

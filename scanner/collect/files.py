@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from llmscan.collect.delivery import take_delivered
 from llmscan.collect.env_files import env_file_stacks
-from llmscan.collect.manifests import Manifests, looks_like_manifest, read_manifests, stacks
+from llmscan.collect.manifests import Manifests, joined, looks_like_manifest, read_manifests, stacks
 from llmscan.collect.tree import SUFFIXES, FileTree, find_files
 from llmscan.collect.yaml_tree import Unreadable
 from llmscan.collection import Collection
@@ -90,6 +90,9 @@ def collect_files(paths: Sequence[str], options: FilesOptions = FilesOptions(), 
 def _take(manifests: Manifests, found: Found) -> None:
     installed = {folder: take_delivered(resources) for folder, resources in manifests.by_folder.items()}
     made = {stack.unit: stack for stack in stacks(manifests)}
+    for index, built in enumerate(found.stacks):
+        if built.unit in made and built.rendered_by and not built.overlay:
+            found.stacks[index], made[built.unit] = joined(built, made[built.unit])
     for folder, part in installed.items():
         unit = folder or "."
         if part.workloads or part.gaps:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from llmscan.collect.resources import DEFAULT_NAMESPACE, Parts, collect, namespace_of, resources_in
 from llmscan.collect.tree import FileTree, ancestors, folder_of
 from llmscan.collect.yaml_tree import Unreadable, documents
 from llmscan.findings import Failure
-from llmscan.model import Gap, Policy, Selector, Service, Stack, Workload
+from llmscan.model import Gap, Policy, Route, Selector, Service, Stack, Workload
 from llmscan.places import place_of
 from llmscan.reach import matches, selects
 
@@ -160,6 +160,31 @@ def _move(service: Service, part: Parts, below: Sequence[Parts]) -> None:
         homes[0].services.append(service)
         routes = [r for r in part.routes if any(b.service == service.name for b in r.backends)]
         homes[0].routes += routes
+
+
+def joined(built: Stack, beside: Stack) -> tuple[Stack, Stack]:
+    """A stack that a tool rendered, with the Services and routes beside its files that lead to it; and what is left beside it."""
+    spaces = {workload.namespace for workload in built.workloads}
+    if len(spaces) != 1:
+        return built, beside
+    space = spaces.pop()
+
+    def placed(one: Service | Route) -> Any:
+        return replace(one, namespace=space) if one.namespace == DEFAULT_NAMESPACE else one
+
+    services = [s for s in beside.services if any(selects(s.selector, w.labels) for w in built.workloads)]
+    names = {service.name for service in (*built.services, *services)}
+    routes = [route for route in beside.routes if route.backends and all(b.service in names for b in route.backends)]
+    return (
+        replace(
+            built, services=(*built.services, *map(placed, services)), routes=(*built.routes, *map(placed, routes))
+        ),
+        replace(
+            beside,
+            services=tuple(one for one in beside.services if one not in services),
+            routes=tuple(one for one in beside.routes if one not in routes),
+        ),
+    )
 
 
 def _chosen(service: Service, workload: Workload) -> bool:

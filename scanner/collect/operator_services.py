@@ -37,7 +37,8 @@ def operator_services(resource: Mapping[str, Any], namespace: str) -> Iterator[S
     name = str(mapping(resource, "metadata").get("name") or "")
     if resource.get("kind") == NIM and group.startswith("apps.nvidia.com"):
         node = mapping(mapping(mapping(resource, "spec"), "expose"), "service")
-        number = node.get("port") if isinstance(node.get("port"), int) else 8000
+        port = node.get("port")
+        number = port if isinstance(port, int) else 8000
         yield _service(resource, name, namespace, node, (ServicePort(number, number),), {"app": name})
     elif resource.get("kind") in ELASTIC and ".k8s.elastic.co" in group:
         number, short = ELASTIC[resource["kind"]]
