@@ -21,7 +21,7 @@ declare -A packages=(
   [mcp]="mcp==2.3.0 uvicorn"
   [phoenix]="arize-phoenix==20.26.1"
   [bentoml]="bentoml"
-  [mcpo]="mcpo mcp<2"
+  [mcpo]="mcpo mcp<2 fastapi==0.115.12"
   [langflow]="langflow==1.13.0"
   [xinference]="xinference==4.1.0"
   [open-webui]="open-webui==0.12.4"

@@ -57,6 +57,7 @@ MLFLOW_LOGIN = {"MLFLOW_FLASK_SERVER_SECRET_KEY": KEY, "MLFLOW_AUTH_ADMIN_PASSWO
 PHOENIX = {"PHOENIX_HOST": "127.0.0.1", "PHOENIX_PORT": "{port}", "PHOENIX_GRPC_PORT": "{port2}", "PHOENIX_WORKING_DIR": "{home}",
            "PHOENIX_TELEMETRY_ENABLED": "false"}  # fmt: skip
 BENTO = "import bentoml\n\n@bentoml.service\nclass Echo:\n    @bentoml.api\n    def say(self, text: str) -> str:\n        return text\n"
+NOTES = ["--", "python", "{here}/mcp_stdio.py"]
 MCPO = ["mcpo", "--host", "127.0.0.1", "--port", "{port}"]
 LLAMA = [
     "python",
@@ -119,9 +120,9 @@ CASES: dict[str, Case] = {
                "/livez", {"service.py": BENTO}),
         "bentoml", "", "open", "none",
     ),
-    "mcpo": Case(Recipe("mcpo", [*MCPO, "--", "python", "{here}/mcp_stdio.py"], ready="/openapi.json"), "mcpo", "", "open", "any"),
+    "mcpo": Case(Recipe("mcpo", [*MCPO, *NOTES], ready="/openapi.json"), "mcpo", "", "open", "reflected-with-credentials"),
     "mcpo-key": Case(
-        Recipe("mcpo", [*MCPO, "--api-key", KEY, "--", "python", "{here}/mcp_stdio.py"], ready="/openapi.json"), "mcpo", "", "unknown", "any"
+        Recipe("mcpo", [*MCPO, "--api-key", KEY, *NOTES], ready="/openapi.json"), "mcpo", "", "closed", "reflected-with-credentials"
     ),
     "llama-cpp-python": Case(
         Recipe("llama-cpp-python", LLAMA, ready="/v1/models", prepare=["python", "{here}/tiny_model.py", "{home}/m.gguf"]),
