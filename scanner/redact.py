@@ -272,7 +272,7 @@ def redact(report: Report, secrets: Secrets, stacks: Iterable[Stack]) -> Report:
 
 def _item(item: InventoryItem, secrets: Secrets) -> InventoryItem:
     observed = tuple(replace(note, because=secrets.hide(note.because)) for note in item.observed)
-    return replace(item, image=CREDENTIALS.sub(HIDDEN, KNOWN.sub(HIDDEN, item.image)), observed=observed)
+    return _with(item, image=CREDENTIALS.sub(HIDDEN, KNOWN.sub(HIDDEN, item.image)), observed=observed)
 
 
 def _finding(item: Finding, secrets: Secrets) -> Finding:
