@@ -97,7 +97,7 @@ def _script_lines(script: Word, arguments: Sequence[Word]) -> Iterator[list[Word
         text += " " + " ".join(shlex.quote(word.text) for word in arguments[1:])
     for line in _logical_lines(text):
         for command in _simple_commands(line):
-            words = _unwrapped([Word(part, script.place, script.gap) for part in command])
+            words = _unwrapped([Word(part, script.place, script.gap if "$" in part else None) for part in command])
             nested = _script_index(words)
             if nested is not None:
                 yield from _script_lines(words[nested], words[nested + 1 :])
