@@ -35,16 +35,11 @@ class Direct:
     def __init__(self, base: str, patience: Patience, *, verify: bool | str = True, use_env: bool = False) -> None:
         self.base = base.rstrip("/")
         self.deadline = Deadline(patience.total)
-        self._patience, self._verify = patience, verify
-        self._alive = False
-        self._session = _Session()
-        self._session.trust_env = use_env
-        self._session.auth = _no_credentials
+        self._patience, self._alive = patience, False
+        self._adapter = TimedAdapter(self.deadline)
+        self._settings = _settings(self.base, verify, use_env)
         if verify is False:
             disable_warnings(trouble.InsecureRequestWarning)  # the user said so; once for each request would be noise
-        self._session.headers.clear()
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, TimedAdapter(self.deadline))
 
     def ask(self, method: str, path: str, headers: Mapping[str, str]) -> Answer:
         """One request, no redirect followed. Raises Trouble, and ValueError for a method that could change something."""
@@ -57,38 +52,26 @@ class Direct:
     def _answer(self, method: str, path: str, headers: dict[str, str]) -> Answer:
         left = self.deadline.left
         read = self._patience.read if self._alive else self._patience.first
-        response = self._session.request(
-            method,
-            self.base + path,
-            headers=headers,
-            timeout=(min(self._patience.connect, left), min(read, left)),
-            verify=self._verify,
-            allow_redirects=False,
-            stream=True,
-        )
+        request = requests.Request(method, self.base + path, headers).prepare()
+        waits = (min(self._patience.connect, left), min(read, left))
+        response = self._adapter.send(request, stream=True, timeout=waits, **self._settings)
         with response:
             self._alive = True
-            self._session.cookies.clear()
             raw = b"".join(_pieces(response.raw))
         shown = {name.lower(): value for name, value in response.headers.items()}
         return Answer(method, path, response.status_code, shown, decoded(raw, shown.get("content-encoding", "")))
 
     def close(self) -> None:
         """Close every connection."""
-        self._session.close()
+        self._adapter.close()
 
 
-class _Session(requests.Session):
-    """Leaves redirects alone. Even where none is followed, requests would read the whole body of one to prepare for it."""
-
-    def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """None: no answer leads on."""
-        return None
-
-
-def _no_credentials(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Stands where credentials would, so that none come from a .netrc file or a URL."""
-    return request
+def _settings(url: str, verify: bool | str, use_env: bool) -> dict[str, Any]:
+    """Authorities and proxies. The adapter is used by itself: a session would add credentials and cookies, and read the bodies of redirects."""
+    if not use_env:
+        return {"verify": verify, "proxies": {}}
+    found = requests.Session().merge_environment_settings(url, {}, True, verify, None)
+    return {"verify": found["verify"], "proxies": found["proxies"]}
 
 
 def _pieces(body: Any) -> Iterator[bytes]:

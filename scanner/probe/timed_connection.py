@@ -83,7 +83,16 @@ class TimedAdapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **more: Any) -> None:
         """Make pools whose connections know the deadline."""
         super().init_poolmanager(*args, **more)
-        self.poolmanager.pool_classes_by_scheme = {
+        self.poolmanager.pool_classes_by_scheme = self._pools()
+
+    def proxy_manager_for(self, *args: Any, **more: Any) -> Any:
+        """Make such pools for a proxy too."""
+        manager = super().proxy_manager_for(*args, **more)
+        manager.pool_classes_by_scheme = self._pools()
+        return manager
+
+    def _pools(self) -> dict[str, Any]:
+        return {
             "http": partial(_pool, HTTPConnectionPool, _TimedHttp, self._deadline),
             "https": partial(_pool, HTTPSConnectionPool, _TimedHttps, self._deadline),
         }
