@@ -70,6 +70,8 @@ CONNECTION_STRING = re.compile(r"(?:^|[\s;?&])(?:password|pwd)\s*=\s*'?(?P<passw
 MASKED = re.compile(r"[*.•#_-]+|[xX]{3,}")
 """A password that somebody has blotted out."""
 CERTIFICATES = re.compile(r"\s*-----BEGIN CERTIFICATE-----(?!.*PRIVATE KEY)", re.DOTALL)
+SETTINGS_FILE = re.compile(r"\.(?:ya?ml|conf|cfg|cnf|ini|properties|toml)$", re.IGNORECASE)
+SETTING_LINE = re.compile(r"^[\s-]*[\"']?([\w.-]+)[\"']?\s*(?:[:=]|=>)\s*(\S.*)$", re.MULTILINE)
 PASSWORD_NAME = re.compile(r"(?:PASSWORD|PASSWD|PSW|PASS)$", re.IGNORECASE)
 NUMBER = re.compile(r"^\d{3,5}$")
 PAIR_NAME = re.compile(r"(?:^|_)(?:BASIC_?)?AUTH$|BASIC_?AUTH|_CREDENTIALS?$", re.IGNORECASE)
@@ -189,6 +191,8 @@ def secrets_in_a_file(stack: Stack, scan: Scan) -> Iterator[Verdict]:
     grouped: dict[tuple[str, str, str, str], list[Setting]] = {}
     for loose in stack.loose_values:
         text = loose.decoded if loose.decoded is not None else loose.setting.value
+        if loose.kind == "Secret" and _only_settings(loose.setting.name, text or ""):
+            continue
         own = True if loose.kind == "Secret" and not _client_key(loose.setting.name) else None
         name = loose.setting.name if SECRET_NAME.search(_spaced(loose.setting.name)) else f"{loose.setting.name}_secret"
         if is_secret(loose.setting.name if loose.kind != "Secret" else name, _worth(text, loose.kind), own=own):
@@ -209,6 +213,14 @@ def secrets_in_a_file(stack: Stack, scan: Scan) -> Iterator[Verdict]:
 
 def _client_key(name: str) -> bool:
     return bool(re.search(r"HF|HUGGING|OPENAI|ANTHROPIC|TOKEN|API_?KEY", name, re.IGNORECASE))
+
+
+def _only_settings(name: str, text: str) -> bool:
+    """Whether an entry is a configuration file in which no line sets a secret."""
+    if not SETTINGS_FILE.search(name) or "\n" not in text or "-----BEGIN" in text:
+        return False
+    named = (line.groups() for line in SETTING_LINE.finditer(text))
+    return not any(is_secret(key, value) for key, value in named) and "://" not in text
 
 
 def _worth(text: str | None, kind: str) -> str | None:

@@ -69,6 +69,8 @@ def public_texts(scan: Scan, workloads: Sequence[Workload]) -> Iterator[str]:
     for one in named:
         yield one.name
         yield from ((one.place.path,) if one.place else ())
+    for config in stack.configs:
+        yield from config.entries
     for service in stack.services:
         yield from _service_ports(service)
     for route in stack.routes:
@@ -106,6 +108,8 @@ def _container_names(container: Container) -> Iterator[str]:
     yield from (gap.what for gap in container.gaps)
     if container.security.run_as_user:
         yield str(container.security.run_as_user.value)
+    added, dropped = container.security.capabilities_added, container.security.capabilities_dropped
+    yield from (capability.value for capability in (*added, *dropped) if capability.value)
 
 
 def _service_ports(service: Service) -> Iterator[str]:

@@ -388,3 +388,26 @@ def test_replicas_make_one_mistake(scan: Scanner) -> None:
     )
     report = scan(text)
     assert len([one for one in report.findings if one.category == "permissive-cors"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("cluster: [monitor]", set()),
+        ("password: Wf8s-20kd", {"SEC002"}),
+        ("url: postgres://app:Wf8s20kd@db/app", {"SEC002"}),
+    ],
+)
+def test_configuration_file_in_a_secret(scan: Scanner, line: str, expected: set[str]) -> None:
+    """A configuration file that is kept in a Secret is a secret in plain text where a line of it sets one."""
+    secret = f"apiVersion: v1\nkind: Secret\nmetadata: {{name: roles}}\nstringData:\n  roles.yml: |\n    reader: true\n    {line}\n"
+    assert rules(scan(secret), "plaintext-secret") == expected
+
+
+def test_names_of_capabilities_are_shown(scan: Scanner) -> None:
+    """What a custom resource's container may do is told by name, though all else in the resource is held to be secret."""
+    text = (
+        "apiVersion: ray.io/v1\nkind: RayCluster\nmetadata: {name: r}\nspec:\n  headGroupSpec:\n    template:\n      spec:\n        containers:\n"
+        "          - {name: h, image: 'rayproject/ray:2.49.0', securityContext: {capabilities: {add: [SYS_PTRACE]}}}\n"
+    )
+    assert any("SYS_PTRACE" in one.message for one in scan(text).findings)
