@@ -19,6 +19,7 @@ from llmscan.formats import Format
 from llmscan.model import Gap, Stack
 from llmscan.places import Place
 from llmscan.products import Product, product_from_mapping
+from llmscan.rule_view import Case
 from llmscan.rules import CATEGORY, RULE_ID, TARGETS, Option, Rule
 
 HOOKS = frozenset(name for name in vars(hookspecs) if name.startswith("llmscan_"))
@@ -116,14 +117,13 @@ class Progress:
     next: int = 0
 
 
-def judge_on(
-    rule: Rule, targets: Sequence[Any], scan: Any, progress: Progress, found: list[tuple[int, Verdict]]
-) -> bool:
-    """Judge from where `progress` stands, and put what the rule yields into `found`; of an object on which it raises, nothing."""
+def judge_on(rule: Rule, cases: Sequence[Case], progress: Progress, found: list[tuple[Case, Verdict]]) -> bool:
+    """Judge from where `progress` stands, and put what the rule yields into `found`; of a case on which it raises, nothing."""
     call = rule.call
-    for index in range(progress.next, len(targets)):
+    for index in range(progress.next, len(cases)):
         progress.next = index + 1
-        given = call(targets[index], scan)
+        case = cases[index]
+        given = call(case.target, case.scan)
         if given is None:
             raise BadPlugin("it returned None; a rule yields verdicts, or nothing at all")
         made = list(given)
@@ -132,7 +132,7 @@ def judge_on(
                 raise BadPlugin(f"it gave {_named(one)}, not a verdict: use fail(), unknown() or passed()")
             if one.status is not Status.PASS:
                 _fits(one, "a verdict")
-        found += [(index, one) for one in made]
+        found += [(case, one) for one in made]
     return True
 
 

@@ -33,8 +33,8 @@ from llmscan.collectors import FileCollector
 from llmscan.findings import Failure, Report, Verdict
 from llmscan.formats import Format, RenderOptions
 from llmscan.model import Stack
-from llmscan.places import Place
 from llmscan.products import BadProduct, Product, builtin_products
+from llmscan.rule_view import Case
 from llmscan.rules import BadRule, Rule
 
 P = ParamSpec("P")
@@ -155,18 +155,16 @@ class Host:
                 new.append(key)
         return tuple(new)
 
-    def verdicts(
-        self, rule: Rule, targets: Sequence[Any], scan: Any, places: Sequence[Place | None]
-    ) -> list[tuple[int, Verdict]]:
-        """The verdicts of a rule on some objects, each with the object's index.
+    def verdicts(self, rule: Rule, cases: Sequence[Case]) -> list[tuple[Case, Verdict]]:
+        """The verdicts of a rule on some cases, each with its case.
 
-        Where it raises on one, that gives a Failure with the object's place and no verdict, and the next object is judged.
+        Where it raises on one, that gives a Failure with the object's place and no verdict, and the next is judged.
         """
-        found: list[tuple[int, Verdict]] = []
+        found: list[tuple[Case, Verdict]] = []
         progress = Progress()
-        while progress.next < len(targets):
-            if self.attempt("rule", rule.id, judge_on, rule, targets, scan, progress, found) is None:
-                self.failures[-1] = replace(self.failures[-1], place=places[progress.next - 1])
+        while progress.next < len(cases):
+            if self.attempt("rule", rule.id, judge_on, rule, cases, progress, found) is None:
+                self.failures[-1] = replace(self.failures[-1], place=cases[progress.next - 1].place)
         return found
 
     def collect(self, collector: FileCollector, texts: Sequence[tuple[str, str]]) -> list[Stack]:

@@ -15,7 +15,7 @@ from llmscan.host import Host
 from llmscan.model import Container, Gap, Stack, Workload
 from llmscan.places import Place
 from llmscan.products import Catalogue
-from llmscan.rule_view import Scan
+from llmscan.rule_view import Case, Scan
 from llmscan.rules import Rule
 
 
@@ -53,6 +53,10 @@ class Portion:
     first: bool
 
 
+BATCH = 200
+"""Workloads of small stacks that are judged together: a rule is called on all of them in one go."""
+
+
 def portions_of(stack: Stack) -> Iterator[Portion]:
     """A stack as portions, in order; one without workloads is a portion too."""
     first = True
@@ -78,43 +82,58 @@ def judge_portions(
     inventory: list[InventoryItem] = []
     gaps: list[Gap] = []
     before = len(host.failures)
-    for _, group in groupby(portions, key=lambda portion: id(portion.stack)):
-        together = list(group)
-        workloads = [workload for portion in together for workload in portion.workloads]
-        scan = Scan(together[0].stack, catalogue, options)
-        if probe is not None:
-            scan.observe(probe(scan))
-            gaps += scan.observed.gaps
-        findings += judge(scan, host, passed, collection.origin, workloads, together[0].first)
-        if learner is not None:
-            learner.add(scan, workloads)
-        inventory += inventory_of(scan, workloads)
+    for batch in batches(portions):
+        cases: list[Case] = []
+        seen: list[tuple[Scan, list[Workload]]] = []
+        for workloads, whole, stack in batch:
+            scan = Scan(stack, catalogue, options)
+            if probe is not None:
+                scan.observe(probe(scan))
+                gaps += scan.observed.gaps
+            cases += cases_of(scan, workloads, whole)
+            seen.append((scan, workloads))
+        findings += judge(cases, host, passed, collection.origin)
+        for scan, workloads in seen:
+            if learner is not None:
+                learner.add(scan, workloads)
+            inventory += inventory_of(scan, workloads)
     failures = tuple(host.failures[before:])
     del host.failures[before:]
     learnt = learner.learnt() if learner is not None else None
     return Judged(tuple(findings), passed, tuple(inventory), tuple(gaps), failures, learnt)
 
 
-def judge(
-    scan: Scan, host: Host, passed: Counter[str], origin: str, workloads: Sequence[Workload], whole: bool
-) -> Iterator[Finding]:
-    """Call every rule on every object of its type. `origin`: see Collection, empty for files. whole: on the stack itself too."""
-    by_type: dict[type, list[tuple[Any, Resource, Place | None]]] = {}
-    for entry in objects(scan, workloads, whole):
-        by_type.setdefault(type(entry[0]), []).append(entry)
+def batches(portions: Sequence[Portion]) -> Iterator[list[tuple[list[Workload], bool, Stack]]]:
+    """The stacks of some portions, many small ones together: the workloads to judge, whether the stack itself is, and the stack."""
+    batch: list[tuple[list[Workload], bool, Stack]] = []
+    size = 0
+    for _, group in groupby(portions, key=lambda portion: id(portion.stack)):
+        together = list(group)
+        workloads = [workload for portion in together for workload in portion.workloads]
+        batch.append((workloads, together[0].first, together[0].stack))
+        size += len(workloads)
+        if size >= BATCH:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def judge(cases: Sequence[Case], host: Host, passed: Counter[str], origin: str) -> Iterator[Finding]:
+    """Call every rule on every case of its type. `origin`: see Collection, empty for files."""
+    by_type: dict[type, list[Case]] = {}
+    for case in cases:
+        by_type.setdefault(type(case.target), []).append(case)
     for rule in host.rules.values():
-        entries = by_type.get(rule.target)
-        if not entries or (scan.only_addresses and not rule.observable):
-            continue
-        for index, verdict in host.verdicts(
-            rule, [entry[0] for entry in entries], scan, [entry[2] for entry in entries]
-        ):
+        judged = by_type.get(rule.target, ())
+        if not rule.observable:
+            judged = [case for case in judged if not case.scan.only_addresses]
+        for case, verdict in host.verdicts(rule, judged):
             if verdict.status is Status.PASS:
                 passed[rule.id] += 1
                 continue
-            target, resource, place = entries[index]
-            made = finding(rule, _held_back(rule, verdict, target, place, scan), resource, place, scan, origin)
-            if _own(made, scan.stack):
+            made = finding(rule, _held_back(rule, verdict, case), case, origin)
+            if _own(made, case.scan.stack):
                 yield made
 
 
@@ -123,15 +142,16 @@ def _own(made: Finding, stack: Stack) -> bool:
     return not stack.overlay or made.place is None or made.place.path in stack.overlay
 
 
-def _held_back(rule: Rule, verdict: Verdict, target: Any, place: Place | None, scan: Scan) -> Verdict:
+def _held_back(rule: Rule, verdict: Verdict, case: Case) -> Verdict:
     """Of an object that was seen in part, what no line of its own says is not known."""
+    target = case.target
     workload = target if isinstance(target, Workload) else getattr(target, "workload", None)
     if isinstance(target, Container):
-        workload = scan.workload_of(target)
+        workload = case.scan.workload_of(target)
     if workload is None or workload.partial is None or verdict.status is not Status.FAIL:
         return verdict
     if verdict.place is not None and verdict.place not in (
-        place,
+        case.place,
         workload.place,
         workload.place and workload.place.start,
     ):
@@ -140,26 +160,26 @@ def _held_back(rule: Rule, verdict: Verdict, target: Any, place: Place | None, s
     return replace(verdict, status=Status.UNKNOWN, message=message, missing=(workload.partial,))
 
 
-def objects(scan: Scan, workloads: Sequence[Workload], whole: bool) -> Iterator[tuple[Any, Resource, Place | None]]:
-    """Everything that rules are called on, with the resource and place that it stands for."""
+def cases_of(scan: Scan, workloads: Sequence[Workload], whole: bool) -> Iterator[Case]:
+    """Everything that rules are called on. whole: the stack itself too."""
     stack = scan.stack
     live_namespace = stack.source == "kubernetes"
     unit = Resource("Namespace", stack.namespace) if live_namespace else Resource("Stack", stack.unit, stack.namespace)
     if whole:
-        yield stack, unit, stack.place
+        yield Case(stack, scan, unit, stack.place)
     for workload in workloads:
-        yield workload, Resource(workload.kind, workload.name, workload.namespace), workload.place
+        yield Case(workload, scan, Resource(workload.kind, workload.name, workload.namespace), workload.place)
         for container in workload.containers:
             resource = Resource(workload.kind, workload.name, workload.namespace, container.name)
-            yield container, resource, container.place or workload.place
+            yield Case(container, scan, resource, container.place or workload.place)
             for endpoint in scan.endpoints_of(container) if workload.runs else ():
-                yield endpoint, resource, endpoint.declared or container.place or workload.place
+                yield Case(endpoint, scan, resource, endpoint.declared or container.place or workload.place)
 
 
-def finding(rule: Rule, verdict: Verdict, resource: Resource, place: Place | None, scan: Scan, origin: str) -> Finding:
+def finding(rule: Rule, verdict: Verdict, case: Case, origin: str) -> Finding:
     """A finding from a verdict."""
-    about = verdict.resource or resource
-    where = verdict.place or place
+    about = verdict.resource or case.resource
+    where = verdict.place or case.place
     identity = (rule.id, about.kind, about.namespace, about.name, about.container, verdict.setting)
     path = origin or (where.path if where is not None else "")
     return Finding(
@@ -173,7 +193,7 @@ def finding(rule: Rule, verdict: Verdict, resource: Resource, place: Place | Non
         fix=verdict.fix or rule.fix,
         resource=about,
         place=where,
-        unit=scan.stack.unit,
+        unit=case.scan.stack.unit,
         refs=rule.refs,
         setting=verdict.setting,
         product=verdict.product,
@@ -183,7 +203,7 @@ def finding(rule: Rule, verdict: Verdict, resource: Resource, place: Place | Non
         quote=verdict.quote,
         fingerprint=hashlib.sha256("\0".join((*identity, path)).encode()).hexdigest()[:32],
         live=bool(origin),
-        rendered_by=scan.stack.rendered_by if where is not None else "",
+        rendered_by=case.scan.stack.rendered_by if where is not None else "",
     )
 
 

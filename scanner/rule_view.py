@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
 from llmscan.commandline import Line, command_lines
 from llmscan.decisions import Decision, decide, holds
+from llmscan.findings import Resource
 from llmscan.model import Container, Gap, Stack, Workload
+from llmscan.places import Place
 from llmscan.probe.observation import NOT_PROBED, Observations
 from llmscan.probe.overlay import addressed, products_seen, seen_of, settled, unread_settings
 from llmscan.products import Catalogue, Running
@@ -150,6 +152,16 @@ class Scan:
         for workload in self.stack.workloads:
             for container in workload.containers:
                 yield workload, container
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Something that rules are called on, what they see beside it, and the resource and place that it stands for."""
+
+    target: Any
+    scan: Scan
+    resource: Resource
+    place: Place | None
 
 
 def _port_number(entry: Mapping[str, Any], reading: Reading) -> int | None:
