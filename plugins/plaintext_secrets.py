@@ -43,6 +43,8 @@ OWN_SECRET = re.compile(
     re.IGNORECASE,
 )
 """Names of secrets that the service itself checks or signs with: there a placeholder is the secret in force."""
+OF_ANOTHER = re.compile(r"SMTP|MAIL|IMAP", re.IGNORECASE)
+"""Names of secrets of another's server, where a placeholder only does not work."""
 PLACEHOLDER = re.compile(
     r"^<.*>$|^\[.*\]$|^%.*%$|^@.*@$|__.*__$|your|change.?(?:me|this|it)|replace|place.?holder|x{3,}|\*{3,}|\.{3}|example|to.?do|insert|dummy|my.?(?:token|key|secret|password)"
     r"|^\$?[A-Z][A-Z0-9]*_[A-Z0-9_]+$|hf_(?:token|xxx|your)|enter|fill|here$|redacted|update.?me|^token$|^secret$|^password$|^key$|^string$",
@@ -109,7 +111,7 @@ def is_secret(name: str, value: str | None, *, own: bool | None = None) -> bool:
         or (NOT_SECRET.match(text) and not (PASSWORD_NAME.search(name) and NUMBER.match(text)))
     ):
         return False
-    if own if own is not None else OWN_SECRET.search(name):
+    if own if own is not None else OWN_SECRET.search(name) and not OF_ANOTHER.search(name):
         return not OWN_PLACEHOLDER.search(text)
     return not PLACEHOLDER.search(text) and not NO_KEY.match(text)
 
