@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from packaging.version import Version
 
@@ -21,8 +22,7 @@ Clause = Mapping[str, Any]
 Truth = bool | None
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(NamedTuple):
     """Whether a condition holds (None: cannot be known), what decided it, and what was missing."""
 
     truth: Truth
@@ -77,6 +77,10 @@ class Decision:
         return next((found for found in self.possible[0].found if found.present), None) if self.possible else None
 
 
+YES, NO = Held(True), Held(False)
+_version = lru_cache(maxsize=None)(Version)
+
+
 def decide(clauses: Sequence[Clause], reading: Reading) -> Decision:
     """Evaluate a decision list. An empty `possible` means that no clause holds: the catalogue does not know."""
     possible: list[Possible] = []
@@ -95,12 +99,12 @@ def decide(clauses: Sequence[Clause], reading: Reading) -> Decision:
 
 def holds(clause: Clause, reading: Reading) -> Held:
     """Whether a clause's version range and condition hold."""
-    version = _in_range(clause, reading)
-    if version.truth is False:
+    since, before = clause.get("since"), clause.get("before")
+    version = YES if since is None and before is None else _in_range(since, before, reading)
+    if version.truth is False or "when" not in clause:
         return version
-    if "when" not in clause:
-        return version
-    return _both([version, condition(clause["when"], reading)])
+    held = condition(clause["when"], reading)
+    return held if version.truth else _both((version, held))
 
 
 def version_gap(reading: Reading) -> Gap:
@@ -114,23 +118,20 @@ def version_gap(reading: Reading) -> Gap:
     )
 
 
-def _in_range(clause: Clause, reading: Reading) -> Held:
-    since, before = clause.get("since"), clause.get("before")
-    if since is None and before is None:
-        return Held(True)
+def _in_range(since: str | None, before: str | None, reading: Reading) -> Held:
     version = reading.running.version
     if version is None:
         return _unknown_version(since, before, reading)
-    low = since is None or version >= Version(since)
-    high = before is None or version < Version(before)
-    return Held(low and high)
+    low = since is None or version >= _version(since)
+    high = before is None or version < _version(before)
+    return YES if low and high else NO
 
 
 def _unknown_version(since: str | None, before: str | None, reading: Reading) -> Held:
     first = reading.running.product.identify.get("first_version")
-    if first and before and Version(before) <= Version(first):
+    if first and before and _version(before) <= _version(first):
         return Held(False)
-    if first and since and not before and Version(since) <= Version(first):
+    if first and since and not before and _version(since) <= _version(first):
         return Held(True)
     return Held(None, gaps=(version_gap(reading),))
 
@@ -141,15 +142,21 @@ def condition(when: Any, reading: Reading) -> Held:
         return _both([condition(item, reading) for item in when])
     parts = []
     for key, test in when.items():
-        if key == "any":
-            parts.append(_either([condition(item, reading) for item in test]))
-        elif key == "all":
-            parts.append(_both([condition(item, reading) for item in test]))
-        elif key == "not":
-            parts.append(_negated(condition(test, reading)))
-        else:
-            parts.append(_test(reading.setting(key), test, _folds(reading, key)))
+        held = _part(key, test, reading)
+        if held.truth is False:
+            return held
+        parts.append(held)
     return _both(parts)
+
+
+def _part(key: str, test: Any, reading: Reading) -> Held:
+    if key == "any":
+        return _either([condition(item, reading) for item in test])
+    if key == "all":
+        return _both([condition(item, reading) for item in test])
+    if key == "not":
+        return _negated(condition(test, reading))
+    return _test(reading.setting(key), test, _folds(reading, key))
 
 
 def _folds(reading: Reading, key: str) -> bool:
@@ -157,8 +164,11 @@ def _folds(reading: Reading, key: str) -> bool:
 
 
 def _both(parts: Sequence[Held]) -> Held:
-    if any(part.truth is False for part in parts):
-        return next(part for part in parts if part.truth is False)
+    if len(parts) == 1:
+        return parts[0]
+    for part in parts:
+        if part.truth is False:
+            return part
     found = tuple(item for part in parts for item in part.found)
     gaps = tuple(gap for part in parts for gap in part.gaps)
     return Held(None if any(part.truth is None for part in parts) else True, found, gaps)
