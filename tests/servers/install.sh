@@ -27,7 +27,7 @@ declare -A packages=(
   [open-webui]="open-webui==0.12.4"
   [fastchat]="fschat[model_worker]"
 )
-default=(chroma jupyter litellm mlflow ray llama-cpp-python gradio streamlit mcp)
+default=(chroma jupyter litellm mlflow ray gradio streamlit mcp)
 
 if [ ! -x "$root/uv/bin/uv" ]; then
   python3 -m venv "$root/uv"
