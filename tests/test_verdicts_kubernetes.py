@@ -411,3 +411,68 @@ def test_names_of_capabilities_are_shown(scan: Scanner) -> None:
         "          - {name: h, image: 'rayproject/ray:2.49.0', securityContext: {capabilities: {add: [SYS_PTRACE]}}}\n"
     )
     assert any("SYS_PTRACE" in one.message for one in scan(text).findings)
+
+
+RUNTIME = """
+apiVersion: serving.kserve.io/v1alpha1
+kind: ServingRuntime
+metadata: {name: engine}
+spec:
+  supportedModelFormats: [{name: vLLM, autoSelect: true}]
+  containers:
+    - name: kserve-container
+      image: vllm/vllm-openai:v0.11.0
+      args: [--port=8080, --model=/mnt/models]
+      ports: [{containerPort: 8080}]
+"""
+MODEL = """
+apiVersion: serving.kserve.io/v1beta1
+kind: InferenceService
+metadata: {name: granite%s}
+spec:
+  predictor:
+    model:
+      modelFormat: {name: vLLM}
+      storageUri: oci://registry.example/granite:1.0
+      args: [%s]
+"""
+
+
+def of_models(report: Report, category: str) -> set[str]:
+    """The rules of a category that failed on an InferenceService."""
+    return {
+        one.rule
+        for one in report.findings
+        if one.category == category and one.status is Status.FAIL and one.resource.kind == "InferenceService"
+    }
+
+
+def test_model_runs_what_its_runtime_starts(scan: Scanner) -> None:
+    """An InferenceService is judged by the runtime that stands beside it, with the model's own arguments after the runtime's."""
+    assert of_models(scan(RUNTIME, MODEL % ("", "--dtype=auto")), "unauthenticated-endpoint") == {"AUT003"}
+    keyed = scan(RUNTIME, MODEL % ("", "--api-key=$(KEY)"))
+    assert of_models(keyed, "unauthenticated-endpoint") == set()
+    trusting = scan(RUNTIME, MODEL % ("", "--trust-remote-code"))
+    assert [
+        (one.product.id, one.place.line)
+        for one in trusting.findings
+        if one.rule == "MOD001" and one.product and one.place
+    ] == [("vllm", 20)]
+
+
+def test_check_of_tokens_that_open_data_hub_adds(scan: Scanner) -> None:
+    """The annotation by which the platform puts a check of tokens before a model is a login; its label opens the model to the outside."""
+    exposed = ", labels: {networking.kserve.io/visibility: exposed}"
+    guarded = exposed + ", annotations: {security.opendatahub.io/enable-auth: 'true'}"
+    assert of_models(scan(RUNTIME, MODEL % (exposed, "--dtype=auto")), "unauthenticated-endpoint") == {"AUT001"}
+    assert of_models(scan(RUNTIME, MODEL % (exposed, "--dtype=auto")), "exposed-port") == {"EXP002"}
+    assert of_models(scan(RUNTIME, MODEL % (guarded, "--dtype=auto")), "unauthenticated-endpoint") == set()
+
+
+def test_ingress_to_the_service_of_a_model(scan: Scanner) -> None:
+    """A route to the Service that KServe makes of a model opens the model."""
+    ingress = (
+        "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: in}\n"
+        "spec: {rules: [{http: {paths: [{path: /, backend: {service: {name: granite-predictor, port: {number: 80}}}}]}}]}"
+    )
+    assert of_models(scan(RUNTIME, MODEL % ("", ""), ingress), "unauthenticated-endpoint") == {"AUT001"}

@@ -26,9 +26,19 @@ ELASTIC: Mapping[str, tuple[int, str]] = {
 OPEN = ("NodePort", "LoadBalancer")
 
 
+KSERVE = "InferenceService"
+BY_KSERVE = "serving.kserve.io/inferenceservice"
+VISIBILITY = "networking.kserve.io/visibility"
+
+
 def selected(made: Workload) -> Workload:
-    """A workload with the label by which its operator's Service selects it."""
-    return replace(made, labels={"app": made.name, **made.labels}) if made.kind == NIM else made
+    """A workload with the labels by which its operator's Services select it."""
+    if made.kind == NIM:
+        return replace(made, labels={"app": made.name, **made.labels})
+    if made.kind == KSERVE:
+        part = made.variant if made.variant in ("transformer", "explainer") else "predictor"
+        return replace(made, labels={BY_KSERVE: made.name, "app": f"isvc.{made.name}-{part}", **made.labels})
+    return made
 
 
 def operator_services(resource: Mapping[str, Any], namespace: str) -> Iterator[Service]:
@@ -40,12 +50,26 @@ def operator_services(resource: Mapping[str, Any], namespace: str) -> Iterator[S
         port = node.get("port")
         number = port if isinstance(port, int) else 8000
         yield _service(resource, name, namespace, node, (ServicePort(number, number),), {"app": name})
+    elif resource.get("kind") == KSERVE:
+        ports = (ServicePort(80, _predictor_port(mapping(mapping(resource, "spec"), "predictor"))),)
+        label = {"app": f"isvc.{name}-predictor"}
+        yield Service(
+            f"{name}-predictor", namespace, selector=label, ports=ports, place=place_of(resource), because=MADE_BY
+        )
     elif resource.get("kind") in ELASTIC and ".k8s.elastic.co" in group:
         number, short = ELASTIC[resource["kind"]]
         node = mapping(mapping(mapping(mapping(resource, "spec"), "http"), "service"), "spec")
         if node.get("type") in OPEN:
             label = {f"{resource['kind'].lower()}.k8s.elastic.co/name": name}
             yield _service(resource, f"{name}-{short}-http", namespace, node, (ServicePort(number, number),), label)
+
+
+def _predictor_port(predictor: Mapping[str, Any]) -> int:
+    """The port that a predictor declares, else the one that KServe's servers have."""
+    holders = [mapping(predictor, "model"), *items(predictor, "containers")]
+    ports = [port for holder in holders for port in items(holder, "ports") if isinstance(port, dict)]
+    numbers = [port["containerPort"] for port in ports if isinstance(port.get("containerPort"), int)]
+    return numbers[0] if numbers else 8080
 
 
 def _service(
@@ -66,7 +90,11 @@ def _service(
 
 
 def operator_routes(resource: Mapping[str, Any], namespace: str) -> Iterator[Route]:
-    """The routes from outside that an operator makes: an Ingress or a Gateway's route that a NIMService asks for."""
+    """The routes from outside that operators make: those that a NIMService asks for, and that of a model which is to be exposed."""
+    labels = mapping(mapping(resource, "metadata"), "labels")
+    if resource.get("kind") == KSERVE and labels.get(VISIBILITY) == "exposed":
+        name, place = str(mapping(resource, "metadata").get("name") or ""), place_of(labels, VISIBILITY)
+        yield Route(KSERVE, name, namespace, (), (Backend(f"{name}-predictor", place=place),), place=place)
     if resource.get("kind") != NIM:
         return
     spec, name = mapping(resource, "spec"), str(mapping(resource, "metadata").get("name") or "")

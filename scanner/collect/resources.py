@@ -15,6 +15,7 @@ from llmscan.collect.operator_services import operator_routes, operator_services
 from llmscan.collect.pods import BUILT_IN, Configs, PodSpec, find_pod_specs, workload
 from llmscan.collect.ray_services import head_services, labelled
 from llmscan.collect.routes import gateways, routes
+from llmscan.collect.serving_runtimes import Runtimes, runtimes_of, started
 from llmscan.model import (
     ConfigData,
     Gateway,
@@ -47,6 +48,8 @@ INTERNAL_LOAD_BALANCER: Mapping[str, frozenset[str]] = {
 }
 """Annotations by which a cloud keeps a load balancer inside its private network, with the values that do."""
 DEFAULT_NAMESPACE = "default"
+ENABLE_AUTH = "security.opendatahub.io/enable-auth"
+"""The annotation by which Open Data Hub and OpenShift AI put a check of tokens before a model server."""
 
 
 @dataclass(slots=True)
@@ -102,8 +105,9 @@ def collect(resources: Iterable[Mapping[str, Any]], namespace: str = DEFAULT_NAM
     configs = {(config.namespace, config.name): config for config in parts.configs}
     spaced = [(resource, namespace_of(resource, namespace)) for resource in rest]
     guards = named_guards(spaced)
+    beside = Beside(configs, guards, runtimes_of(rest))
     for resource, space in spaced:
-        _add(parts, resource, space, configs, guards)
+        _add(parts, resource, space, beside)
     parts.services += _operator_services(parts, rest, namespace)
     parts.policies += mesh_policies(spaced)
     parts.routes = guarded_routes(parts.routes, parts.services, spaced)
@@ -127,7 +131,16 @@ def namespace_of(resource: Mapping[str, Any], default: str) -> str:
     return str(mapping(resource, "metadata").get("namespace") or default)
 
 
-def _add(parts: Parts, resource: Mapping[str, Any], namespace: str, configs: Configs, guards: Named) -> None:
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What stands beside a resource and decides of it."""
+
+    configs: Configs
+    guards: Named
+    runtimes: Runtimes
+
+
+def _add(parts: Parts, resource: Mapping[str, Any], namespace: str, beside: Beside) -> None:
     kind = resource["kind"]
     if kind == "Service" and not str(resource.get("apiVersion", "")).startswith("serving.knative"):
         parts.services.append(service(resource, namespace))
@@ -138,16 +151,17 @@ def _add(parts: Parts, resource: Mapping[str, Any], namespace: str, configs: Con
     elif kind == "Namespace":
         parts.namespace_places[_name(resource)] = place_of(resource)
     else:
-        parts.routes += (*routes(resource, namespace, guards), *operator_routes(resource, namespace))
+        parts.routes += (*routes(resource, namespace, beside.guards), *operator_routes(resource, namespace))
         parts.gateways += gateways(resource, namespace)
         found = find_pod_specs(resource)
         parts.workloads += [
-            selected(labelled(workload(resource, pod, namespace, configs))) for pod in found or _bare(resource)
+            selected(labelled(workload(resource, pod, namespace, beside.configs)))
+            for pod in found or _bare(resource, beside.runtimes)
         ]
         parts.policies += operator_policies(resource, namespace)
 
 
-def _bare(resource: Mapping[str, Any]) -> list[PodSpec]:
+def _bare(resource: Mapping[str, Any], runtimes: Runtimes) -> list[PodSpec]:
     """A custom resource whose operator makes the pod from an image that it names (`spec.image.repository`), or from a model."""
     if resource["kind"] in BUILT_IN:
         return []
@@ -155,8 +169,13 @@ def _bare(resource: Mapping[str, Any]) -> list[PodSpec]:
     for variant, body in [("", mapping(resource, "spec")), *_predictors(resource)]:
         container = _image_container(body)
         if container is not None:
-            found.append(PodSpec({"containers": [container]}, {}, variant))
+            made = started(container, _model(resource, variant), runtimes) if variant == "predictor" else container
+            found.append(PodSpec({"containers": [made]}, {}, variant))
     return found
+
+
+def _model(resource: Mapping[str, Any], part: str) -> Mapping[str, Any]:
+    return mapping(mapping(mapping(resource, "spec"), part), "model")
 
 
 def _predictors(resource: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -314,7 +333,21 @@ def cilium_policy(resource: Mapping[str, Any], namespace: str) -> Policy:
 
 
 def operator_policies(resource: Mapping[str, Any], namespace: str) -> Iterator[Policy]:
-    """Policies that an operator makes for a custom resource that asks for them (KubeRay: `spec.networkPolicy`)."""
+    """Policies that an operator makes for a custom resource that asks for them (KubeRay: `spec.networkPolicy`), and a login (Open Data Hub)."""
+    covers, notes = f"{resource['kind']}/{_name(resource)}", mapping(mapping(resource, "metadata"), "annotations")
+    if str(notes.get(ENABLE_AUTH)).lower() == "true" and resource["kind"] in (
+        "InferenceService",
+        "LLMInferenceService",
+    ):
+        asks = f"annotation {ENABLE_AUTH}"
+        yield Policy(
+            asks,
+            namespace,
+            kind=resource["kind"],
+            place=place_of(notes, ENABLE_AUTH),
+            covers=covers,
+            authenticates=asks,
+        )
     for spec in (mapping(resource, "spec"), mapping(mapping(resource, "spec"), "rayClusterConfig")):
         wanted = spec.get("networkPolicy")
         if isinstance(wanted, dict) and wanted.get("enabled") is not False and find_pod_specs(resource):
@@ -327,7 +360,7 @@ def operator_policies(resource: Mapping[str, Any], namespace: str) -> Iterator[P
                 egress=None if mode == "denyAllIngress" else named,
                 kind=resource["kind"],
                 place=place_of(spec, "networkPolicy"),
-                covers=f"{resource['kind']}/{_name(resource)}",
+                covers=covers,
             )
 
 
