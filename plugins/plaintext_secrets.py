@@ -73,7 +73,10 @@ MASKED = re.compile(r"[*.•#_-]+|[xX]{3,}")
 """A password that somebody has blotted out."""
 CERTIFICATES = re.compile(r"\s*-----BEGIN CERTIFICATE-----(?!.*PRIVATE KEY)", re.DOTALL)
 SETTINGS_FILE = re.compile(r"\.(?:ya?ml|conf|cfg|cnf|ini|properties|toml)$", re.IGNORECASE)
-SETTING_LINE = re.compile(r"^[\s-]*[\"']?([\w.-]+)[\"']?\s*(?:[:=]|=>)\s*(\S.*)$", re.MULTILINE)
+SETTING_LINE = re.compile(r"^[ \t-]*[\"']?([\w.-]+)[\"']?[ \t]*(?:[:=]|=>)[ \t]*(\S.*)$", re.MULTILINE)
+LITERAL = re.compile(r"[^\s(){}$<>*&|\[\]]{3,}")
+REFERENCE_KEY = re.compile(r"existing|pull|ref$|refs$|name$|kind$|class$|file$|path$", re.IGNORECASE)
+"""Keys of a configuration file that name a secret kept elsewhere."""
 PASSWORD_NAME = re.compile(r"(?:PASSWORD|PASSWD|PSW|PASS)$", re.IGNORECASE)
 NUMBER = re.compile(r"^\d{3,5}$")
 PAIR_NAME = re.compile(r"(?:^|_)(?:BASIC_?)?AUTH$|BASIC_?AUTH|_CREDENTIALS?$", re.IGNORECASE)
@@ -200,11 +203,15 @@ def secrets_in_a_file(stack: Stack, scan: Scan) -> Iterator[Verdict]:
         if is_secret(loose.setting.name if loose.kind != "Secret" else name, _worth(text, loose.kind), own=own):
             path = loose.setting.place.path if loose.setting.place else ""
             grouped.setdefault((loose.kind, loose.name, loose.namespace, path), []).append(loose.setting)
+    for name, namespace, setting in _in_config_maps(stack):
+        path = setting.place.path if setting.place else ""
+        grouped.setdefault(("ConfigMap", name, namespace, path), []).append(setting)
     for (kind, name, namespace, _), settings in grouped.items():
+        settings = list({setting.name: setting for setting in reversed(settings)}.values())[::-1]
         names = ", ".join(setting.name for setting in settings[:5]) + (
             f" and {len(settings) - 5} more" if len(settings) > 5 else ""
         )
-        what = f"Secret '{name}'" if kind == "Secret" else "The file"
+        what = f"{kind} '{name}'" if kind in ("Secret", "ConfigMap") else "The file"
         yield fail(
             f"{what} holds {names} in plain text.",
             place=settings[0].place,
@@ -215,6 +222,29 @@ def secrets_in_a_file(stack: Stack, scan: Scan) -> Iterator[Verdict]:
 
 def _client_key(name: str) -> bool:
     return bool(re.search(r"HF|HUGGING|OPENAI|ANTHROPIC|TOKEN|API_?KEY", name, re.IGNORECASE))
+
+
+def _in_config_maps(stack: Stack) -> Iterator[tuple[str, str, Setting]]:
+    """The secrets that configuration files in ConfigMaps set, each with the name and namespace of its ConfigMap."""
+    for config in stack.configs:
+        for entry in config.entries.values() if not config.secret and config.namespace else ():
+            if entry.value and "\n" in entry.value and SETTINGS_FILE.search(entry.name):
+                for setting in _set_in(entry, entry.value):
+                    yield config.name, config.namespace, setting
+
+
+def _set_in(entry: Setting, text: str) -> Iterator[Setting]:
+    """The secrets that the lines of a configuration file set, each on its own line where the file is written out as a block."""
+    block = entry.place is not None and entry.place.end_line > entry.place.line
+    for match in SETTING_LINE.finditer(text):
+        key, value = match[1], match[2].split(" #", 1)[0].strip().strip("\"'")
+        if not LITERAL.fullmatch(value) or REFERENCE_KEY.search(key) or not is_secret(_spaced(key), value):
+            continue
+        place = entry.place
+        if place is not None and block:
+            line = place.line + 1 + text.count("\n", 0, match.start(1))
+            place = Place(place.path, line, place.column, line)
+        yield Setting(f"a secret in {entry.name}", value, place)
 
 
 def _only_settings(name: str, text: str) -> bool:

@@ -476,3 +476,24 @@ def test_ingress_to_the_service_of_a_model(scan: Scanner) -> None:
         "spec: {rules: [{http: {paths: [{path: /, backend: {service: {name: granite-predictor, port: {number: 80}}}}]}}]}"
     )
     assert of_models(scan(RUNTIME, MODEL % ("", ""), ingress), "unauthenticated-endpoint") == {"AUT001"}
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("master_key: sk-1234", [12]),
+        ("api_key: os.environ/OPENAI_API_KEY", []),
+        ("api_key: none", []),
+        ("existingSecret: litellm-keys", []),
+        ("max_tokens: 4096", []),
+        ("database_url: postgres://app:Wf8s20kd@db/app", [12]),
+    ],
+)
+def test_secret_in_a_configuration_file_of_a_config_map(scan: Scanner, line: str, expected: list[int]) -> None:
+    """A ConfigMap is no place for a key: what its files set in plain text is told on the line that sets it."""
+    text = (
+        "apiVersion: v1\nkind: Namespace\nmetadata: {name: ai}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n"
+        f"data:\n  config.yaml: |\n    model_list: []\n    general_settings:\n      {line}\n"
+    )
+    found = [one.place.line for one in scan(text).findings if one.rule == "SEC002" and one.place]
+    assert found == expected
