@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from llmscan import (
     Container,
     Endpoint,
+    Gap,
     Reach,
     Related,
     Resource,
@@ -247,7 +248,7 @@ def _ways_to_the_unseen(scan: Scan) -> Iterator[Way]:
 
 @rule("EXP006", "Way in from outside to what was not seen", Severity.MEDIUM, category="exposed-port", refs=REFS)
 def way_to_the_unseen(stack: Stack, scan: Scan) -> Iterator[Verdict]:
-    """Something is opened to the network or the internet, and what it is stands elsewhere: an operator makes it, or other files do.
+    """Something is opened to the network or the internet, and what it is stands elsewhere, if anywhere: an operator makes it, or other files do.
 
     Make the Service type ClusterIP unless it must be reached from outside, and have what is open ask callers for a credential.
     """
@@ -257,12 +258,17 @@ def way_to_the_unseen(stack: Stack, scan: Scan) -> Iterator[Verdict]:
         if way.reach < Reach.HOST_NETWORK or way.opener is None:
             continue
         text = way.text.replace("leads to it", "leads on").rstrip(".")
-        message = f"{text[:1].upper()}{text[1:]}; what it leads to was not found beside it."
-        if way.authenticated_by:
-            message += f" Callers are asked for a credential first ({way.authenticated_by})."
-        yield fail(
-            message, place=way.place, setting=f"{way.kind} {way.opener.kind} {way.opener.name}", resource=_opener(way),
-            via=way.opener, reach=way.reach, fix=_fix(way),
+        what = f"what {way.opener.kind} '{way.opener.name}' leads to"
+        gap = Gap(
+            "file",
+            what,
+            "was not found beside it",
+            "the manifests of what it selects, or a scan of the live cluster",
+            way.place,
+        )
+        yield unknown(
+            f"{text[:1].upper()}{text[1:]}; whether anything answers there is not known.", gap, place=way.place,
+            setting=f"{way.kind} {way.opener.kind} {way.opener.name}", resource=_opener(way), reach=way.reach, fix=_fix(way),
         )  # fmt: skip
 
 
