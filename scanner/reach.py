@@ -39,6 +39,9 @@ WAYS_IN = frozenset(
         "grpcroutes.gateway.networking.k8s.io",
         "tcproutes.gateway.networking.k8s.io",
         "tlsroutes.gateway.networking.k8s.io",
+        "routes.route.openshift.io",
+        "ingressroutes.traefik.io",
+        "virtualservices.networking.istio.io",
         "custom resources",
     }
 )

@@ -68,8 +68,20 @@ CUSTOM = {
     "jobset.x-k8s.io": ("jobsets",),
     "leaderworkerset.x-k8s.io": ("leaderworkersets",),
     "argoproj.io": ("rollouts", "workflows", "cronworkflows"),
+    "apps.nvidia.com": ("nimservices",),
+    "route.openshift.io": ("routes",),
+    "traefik.io": ("ingressroutes", "middlewares"),
+    "networking.istio.io": ("gateways", "virtualservices"),
+    "security.istio.io": ("authorizationpolicies",),
+    "gateway.envoyproxy.io": ("securitypolicies",),
+    "kuadrant.io": ("authpolicies",),
 }
-_CONTEXT_GROUPS = frozenset({"gateway.networking.k8s.io"})
+"""What owns pods, opens ways in, or asks callers for a credential, by API group."""
+_CONTEXT_GROUPS = frozenset(
+    {
+        "gateway.networking.k8s.io", "networking.istio.io", "security.istio.io", "gateway.envoyproxy.io", "kuadrant.io",
+    }
+)  # fmt: skip
 
 
 def custom_resources(client: ApiClient) -> list[ApiResource]:

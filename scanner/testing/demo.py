@@ -102,7 +102,11 @@ def _endpoint_slice(service: Json, pods: Iterable[Json]) -> Iterator[Json]:
         "addressType": "IPv4",
         "endpoints": [_endpoint(pod) for pod in chosen],
         "ports": [
-            {"name": port["name"], "protocol": port["protocol"], "port": _number(port["targetPort"], chosen[0])}
+            {
+                "name": port.get("name", ""),
+                "protocol": port.get("protocol", "TCP"),
+                "port": _number(port.get("targetPort", port["port"]), chosen[0]),
+            }
             for port in service["spec"]["ports"]
         ],
     }
