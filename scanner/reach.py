@@ -30,7 +30,6 @@ from llmscan.places import Place
 LOOPBACK_ADDRESSES = ("127.", "::1", "localhost", "[::1]")
 UNKNOWN_PORT = 0
 """The number of a port that a variable without a value gives."""
-PRIVATE_TOKENS = ("internal", "private", "intranet")
 WAYS_IN = frozenset(
     {
         "services",
