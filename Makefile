@@ -9,6 +9,7 @@ WORKERS ?= auto
 $(BIN)/llmscan: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(BIN)/python -m compileall -q scanner plugins reports
 	@touch $@
 
 $(VENV)/.test: $(BIN)/llmscan setup.cfg
