@@ -44,6 +44,7 @@ LISTED: Mapping[str, frozenset[str]] = {
 }
 """Custom types that a scan lists; it knows others by their pods alone, and the lane has nobody who would make those."""
 MEANT: Mapping[str, str] = {
+    "EXP006": "what a Service of a file leads to may stand in another; of a cluster every pod was seen",
     "LOG003": "no file tells whether a cluster collects logs; a live scan sees the whole cluster",
 }
 """Rules whose findings differ, and why."""
