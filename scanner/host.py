@@ -43,6 +43,7 @@ GROUP = "llmscan"
 BUILTIN_RULES = (
     "exposed_ports",
     "authentication",
+    "weak_authentication",
     "switched_off",
     "cors",
     "root_containers",
