@@ -20,6 +20,10 @@ from llmscan.model import Container, Image, Workload, parse_image
 
 TAG_VERSION = r"^v?(\d+\.\d+(?:\.\d+)*(?:\.?(?:post|rc|a|b|alpha|beta|dev)\.?\d+)?)(?![\d.]*-?latest)"
 TOP_LEVEL = re.compile(r"^([a-z_]+):", re.MULTILINE)
+ESCAPED_DOT = re.compile(r"\\\.")
+NOT_PLAIN = re.compile(r"\\[A-Za-z]|\[[^\]]*\]|[.^$]")
+GROUP = re.compile(r"\([^()]*\)(?:[?*]|\{[^}]*\})?")
+OPTIONAL = re.compile(r".(?:[?*]|\{[^}]*\})", re.DOTALL)
 Facts = Mapping[str, Any]
 NO_SERVERS = frozenset(
     {
@@ -44,16 +48,20 @@ BATCH = frozenset({"Job", "CronJob", "Workflow", "CronWorkflow", "WorkflowTempla
 class ImagePattern:
     """A regular expression on an image's name, and how its tags tell the version (None: they do not)."""
 
-    pattern: re.Pattern[str]
+    pattern: str
     version: re.Pattern[str] | None
     weak: bool = False
-    tags: re.Pattern[str] | None = None
+    tags: str | None = None
     """Only images with such a tag hold it."""
+    literal: str = ""
+    """A text that every matching name holds: most names lack it, and the pattern is then never compiled."""
 
     def matches(self, image: Image) -> bool:
         """Whether an image is one of these."""
-        return self.pattern.search(image.name) is not None and (
-            self.tags is None or self.tags.search(image.tag or "") is not None
+        return (
+            self.literal in image.name
+            and re.compile(self.pattern).search(image.name) is not None
+            and (self.tags is None or re.search(self.tags, image.tag or "") is not None)
         )
 
 
@@ -61,8 +69,13 @@ class ImagePattern:
 class CommandPattern:
     """A regular expression on a command line; a weak one needs a second piece of evidence."""
 
-    pattern: re.Pattern[str]
+    pattern: str
     weak: bool = False
+    literal: str = ""
+
+    def matches(self, text: str) -> bool:
+        """Whether a command line is one of these."""
+        return self.literal in text and re.compile(self.pattern).search(text) is not None
 
 
 @dataclass(frozen=True)
@@ -150,21 +163,32 @@ def _only_uses(line: Line) -> bool:
 
 
 def _image_pattern(entry: Any, default: str) -> ImagePattern:
-    if isinstance(entry, str):
-        return ImagePattern(re.compile(entry), re.compile(default))
-    version = entry.get("version", default)
+    fields = {"pattern": entry} if isinstance(entry, str) else entry
+    version = fields.get("version", default)
     return ImagePattern(
-        re.compile(entry["pattern"]),
+        fields["pattern"],
         None if version == "none" else re.compile(version),
-        entry.get("identifies") == "weak",
-        re.compile(entry["tags"]) if "tags" in entry else None,
+        fields.get("identifies") == "weak",
+        fields.get("tags"),
+        required_literal(fields["pattern"]),
     )
 
 
+def required_literal(pattern: str) -> str:
+    """The longest plain text that whatever matches a regular expression must hold; "" where that is not plain to see."""
+    flat = ESCAPED_DOT.sub("\1", pattern)
+    flat = NOT_PLAIN.sub("\0", flat)
+    while (shorter := GROUP.sub("\0", flat)) != flat:
+        flat = shorter
+    if "|" in flat or "\\" in flat or "(?i" in pattern:
+        return ""
+    flat = OPTIONAL.sub("\0", flat).replace("+", "\0").replace("\1", ".")
+    return max(flat.split("\0"), key=len)
+
+
 def _command_pattern(entry: Any) -> CommandPattern:
-    if isinstance(entry, str):
-        return CommandPattern(re.compile(entry))
-    return CommandPattern(re.compile(entry["pattern"]), entry.get("identifies") == "weak")
+    fields = {"pattern": entry} if isinstance(entry, str) else entry
+    return CommandPattern(fields["pattern"], fields.get("identifies") == "weak", required_literal(fields["pattern"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,15 +285,6 @@ class Catalogue:
         return result
 
     @cached_property
-    def _any_command(self) -> re.Pattern[str]:
-        """Every command pattern in one, since most command lines match none of them."""
-        patterns = [entry.pattern.pattern for product in self.products.values() for entry in product.commands]
-        try:
-            return re.compile("|".join(f"(?:{pattern})" for pattern in patterns) or r"(?!)")
-        except re.error:  # patterns with flags of their own cannot be joined: then each is tried
-            return re.compile("")
-
-    @cached_property
     def _variables(self) -> Mapping[str, list[Product]]:
         result: dict[str, list[Product]] = {}
         for product in self.products.values():
@@ -327,8 +342,8 @@ class Catalogue:
         """The products that a command line starts, each with whether that is weak evidence."""
         if text not in self._by_command:
             found = []
-            for product in self.products.values() if self._any_command.search(text) else ():
-                matching = [entry.weak for entry in product.commands if entry.pattern.search(text)]
+            for product in self.products.values():
+                matching = [entry.weak for entry in product.commands if entry.matches(text)]
                 if matching:
                     found.append((product, all(matching)))
             self._by_command[text] = tuple(found)

@@ -77,7 +77,7 @@ class Reading:
     def _starts(self, line: Line) -> bool:
         """Whether a line starts the product: on other lines, flags are those of other programs (`ray start --port`)."""
         text = line_text(line)
-        return any(command.pattern.search(text) for command in self.running.product.commands)
+        return any(command.matches(text) for command in self.running.product.commands)
 
     def _resolve(self, name: str, definition: Mapping[str, Any]) -> Found:
         public = definition.get("public") == "true"
