@@ -25,7 +25,7 @@ check: $(VENV)/.test
 	$(BIN)/python tests/typecheck.py
 
 test: check
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not servers"
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not servers"
 
 # The lanes below need something that runs: a cluster (LLMSCAN_TEST_KUBECONFIG), an engine (DOCKER_HOST or the local socket),
 # or model servers, which the last lane installs from PyPI into .tools/servers.

@@ -86,10 +86,12 @@ class Project:
         ran = subprocess.run(
             [found, "-f", self.file.name, *arguments], cwd=self.file.parent, env=env, capture_output=True, text=True
         )
-        assert ran.returncode == 0, ran.stderr
+        assert ran.returncode == 0 and "Error" not in ran.stderr, ran.stderr
 
     def stack(self) -> Stack:
-        (stack,) = read_engine(EngineOptions(compose_project=self.name)).stacks
+        listing = read_engine(EngineOptions(compose_project=self.name))
+        assert (listing.gaps, listing.failures) == ((), ())
+        (stack,) = listing.stacks
         return stack
 
     def service(self, name: str) -> tuple[Workload, Container]:
@@ -110,11 +112,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
     (tmp_path / "models").mkdir()
     try:
         lab.image("ollama/ollama:0.5.1", "USER 1000", "ENV OLLAMA_HOST=0.0.0.0:11434")
-        made.compose("up", "--detach")
+        made.compose("up", "--detach", "--pull", "never")
         yield made
     finally:
-        made.compose("down", "--timeout", "0")
-        lab.close()
+        try:
+            made.compose("down", "--timeout", "0")
+        finally:
+            lab.close()
 
 
 @pytest.mark.engine

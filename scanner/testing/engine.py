@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import io
 import shutil
 import tarfile
+import tempfile
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import docker
 import docker.errors
@@ -28,7 +31,10 @@ class NoEngine(Exception):
 
 
 class EngineLab:
-    """An engine (DOCKER_HOST, or the default socket) and what one test put on it. Close it to remove that."""
+    """An engine (DOCKER_HOST, or the default socket) and what one test put on it. Close it to remove that.
+
+    One at a time: others wait, in other processes too, since tests stand in for the same images under the same names.
+    """
 
     def __init__(self) -> None:
         """Raises NoEngine."""
@@ -42,6 +48,7 @@ class EngineLab:
         except TargetUnreachable as error:
             raise NoEngine(str(error)) from None
         self.url = address.url
+        self._turn = _turn_at(address.url)
         self.client = docker.DockerClient(base_url=address.url, timeout=30)
         self.token = uuid.uuid4().hex[:12]
         self._volumes: list[str] = []
@@ -101,6 +108,13 @@ class EngineLab:
 
     def close(self) -> None:
         """Remove the containers, then what they used."""
+        try:
+            self._remove_all()
+        finally:
+            self.client.close()
+            self._turn.close()
+
+    def _remove_all(self) -> None:
         for container in self.client.containers.list(all=True, filters={"label": self.label}):
             container.remove(force=True, v=True)
         for network in self._networks:
@@ -109,7 +123,6 @@ class EngineLab:
             self.client.volumes.get(volume).remove()
         for image in dict.fromkeys(self._images):
             self._remove_image(image)
-        self.client.close()
 
     def _remove_image(self, image: str) -> None:
         """Take the name away; another test that stands in for the same image may still use it."""
@@ -136,3 +149,11 @@ class EngineLab:
             users.size = len(USERS)
             archive.addfile(users, io.BytesIO(USERS.encode()))
         return buffer.getvalue()
+
+
+def _turn_at(url: str) -> IO[bytes]:
+    """Wait for the turn at an engine; it ends when the file is closed."""
+    name = f"llmscan-engine-{hashlib.sha256(url.encode()).hexdigest()[:12]}.lock"
+    turn = (Path(tempfile.gettempdir()) / name).open("ab")
+    fcntl.flock(turn, fcntl.LOCK_EX)
+    return turn
