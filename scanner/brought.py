@@ -127,6 +127,8 @@ def judge_on(rule: Rule, cases: Sequence[Case], progress: Progress, found: list[
         if given is None:
             raise BadPlugin("it returned None; a rule yields verdicts, or nothing at all")
         made = list(given)
+        if not made:
+            continue
         for one in made:
             if not isinstance(one, Verdict):
                 raise BadPlugin(f"it gave {_named(one)}, not a verdict: use fail(), unknown() or passed()")
@@ -139,7 +141,7 @@ def judge_on(rule: Rule, cases: Sequence[Case], progress: Progress, found: list[
 def _fits(record: Any, what: str) -> None:
     for name, allowed, deep in _fields(record.__class__):
         value = getattr(record, name)
-        if not isinstance(value, allowed):
+        if value.__class__ is not allowed and not isinstance(value, allowed):
             raise BadPlugin(f"{what}: {name} is {_named(value)}")
         if deep and value:
             for part in value if type(value) is tuple else (value,):

@@ -180,32 +180,36 @@ def line_text(line: Line) -> str:
     return " ".join(word.raw if word.value is None else word.value for word in line)
 
 
-def _same_flag(text: str, name: str) -> bool:
-    return text == name or (name.startswith("--") and text.replace("_", "-") == name.replace("_", "-"))
-
-
 def find_flag(lines: Sequence[Line], names: Sequence[str], *, switch: bool = False, negative: str = "") -> Flag | None:
     """The last occurrence of a flag by any of its `names`, as `--name value`, `--name=value` or a bare switch."""
     found: Flag | None = None
+    wanted = {_alike(name) for name in names}
+    short = [name for name in names if len(name) == 2]
     for line in lines:
         for index, word in enumerate(line):
             text = word.raw if word.value is None else word.value
-            if not text.startswith("-"):
+            if text[:1] != "-":
                 continue
             head, equals, value = text.partition("=")
-            if negative and _same_flag(head, negative):
+            head = _alike(head)
+            if negative and head == _alike(negative):
                 found = Flag("false", word.place)
-            elif any(_same_flag(head, name) for name in names):
+            elif head in wanted:
                 found = _flag_value(line, index, word, equals, value, switch)
-            else:
-                found = _attached(text, names, word) or found
+            elif short:
+                found = _attached(text, short, word) or found
     return found
 
 
+def _alike(flag: str) -> str:
+    """Long flags are the same with `_` for `-`."""
+    return flag.replace("_", "-") if flag.startswith("--") else flag
+
+
 def _attached(text: str, names: Sequence[str], word: Expanded) -> Flag | None:
-    """`-p8000`: a short flag with its value attached. Only for a digit, else too much would match."""
+    """`-p8000`: a short flag of two letters with its value attached. Only for a digit, else too much would match."""
     for name in names:
-        if len(name) == 2 and text.startswith(name) and text[2:].isdigit():
+        if text.startswith(name) and text[2:].isdigit():
             return Flag(text[2:], word.place)
     return None
 

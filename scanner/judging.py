@@ -122,12 +122,13 @@ def batches(portions: Sequence[Portion]) -> Iterator[list[tuple[list[Workload], 
 def judge(cases: Sequence[Case], host: Host, passed: Counter[str], origin: str) -> Iterator[Finding]:
     """Call every rule on every case of its type. `origin`: see Collection, empty for files."""
     by_type: dict[type, list[Case]] = {}
+    readable: dict[type, list[Case]] = {}
     for case in cases:
         by_type.setdefault(type(case.target), []).append(case)
+        if not case.scan.only_addresses:
+            readable.setdefault(type(case.target), []).append(case)
     for rule in host.rules.values():
-        judged = by_type.get(rule.target, ())
-        if not rule.observable:
-            judged = [case for case in judged if not case.scan.only_addresses]
+        judged = (by_type if rule.observable else readable).get(rule.target, ())
         for case, verdict in host.verdicts(rule, judged):
             if verdict.status is Status.PASS:
                 passed[rule.id] += 1

@@ -285,6 +285,15 @@ class Catalogue:
         return result
 
     @cached_property
+    def _commands(self) -> Mapping[str, list[tuple[str, CommandPattern]]]:
+        """What tells the command lines of products, by the text that a line must hold for it."""
+        result: dict[str, list[tuple[str, CommandPattern]]] = {}
+        for product in self.products.values():
+            for entry in product.commands:
+                result.setdefault(entry.literal, []).append((product.id, entry))
+        return result
+
+    @cached_property
     def _variables(self) -> Mapping[str, list[Product]]:
         result: dict[str, list[Product]] = {}
         for product in self.products.values():
@@ -340,14 +349,17 @@ class Catalogue:
 
     def _from_command(self, text: str) -> tuple[tuple[Product, bool], ...]:
         """The products that a command line starts, each with whether that is weak evidence."""
-        if text not in self._by_command:
-            found = []
-            for product in self.products.values():
-                matching = [entry.weak for entry in product.commands if entry.matches(text)]
-                if matching:
-                    found.append((product, all(matching)))
-            self._by_command[text] = tuple(found)
-        return self._by_command[text]
+        known = self._by_command.get(text)
+        if known is None:
+            weak: dict[str, bool] = {}
+            for literal, entries in self._commands.items():
+                if literal in text:
+                    for id, entry in entries:
+                        if entry.matches(text):
+                            weak[id] = entry.weak and weak.get(id, True)
+            known = tuple((product, weak[id]) for id, product in self.products.items() if id in weak) if weak else ()
+            self._by_command[text] = known
+        return known
 
 
 def _ends(container: Container, workload: Workload) -> bool:

@@ -27,7 +27,8 @@ PORT = re.compile(r"(?:^:?|[^:]:)(\d{1,5})/?$")
 class Scan:
     """What a rule sees beside the object that it was given: the stack, the products, the endpoints, and what was not seen.
 
-    `options` has the options that rules declared, by name. `observed` has what probes saw, by endpoint.
+    `options` has the options that rules declared, by name. `observed` has what probes saw, by endpoint. `only_addresses`: nothing is known
+    but addresses and what answered there.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Scan:
         self.options = SimpleNamespace(**options)
         self.observed = observed
         self.links = Links(stack)
+        self.only_addresses = stack.source == "endpoints"
         self._workloads: dict[int, Workload] = {}
         self._lines: dict[int, tuple[Line, ...]] = {}
         self._products: dict[int, tuple[Running, ...]] = {}
@@ -72,11 +74,6 @@ class Scan:
             found = tuple(products_seen(found, self.observed.of(container), self.catalogue.products))
             self._products[id(container)] = found
         return found
-
-    @property
-    def only_addresses(self) -> bool:
-        """Whether nothing is known but addresses and what answered there."""
-        return self.stack.source == "endpoints"
 
     def reading(self, running: Running, container: Container) -> Reading:
         """The settings of a product as the container has them."""

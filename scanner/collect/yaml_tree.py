@@ -7,7 +7,7 @@ a document that does not parse takes none of its neighbours down. Nothing is eve
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import yaml
@@ -28,6 +28,7 @@ MAX_NODES = 1_000_000
 """Nodes of one document, aliases counted as what they stand for: more is an alias bomb, not a deployment."""
 MAX_DEPTH = 200
 NUMERIC = frozenset("0123456789+-.")
+CONTAINERS = (PlacedMap, PlacedList)
 new_tuple = tuple.__new__
 MARKER = re.compile(r"^(?:---(?=[ \t\r\n]|$)|\.\.\.(?=[ \t\r\n]|$))", re.MULTILINE)
 CONTENT = re.compile(r"^[ \t]*[^\s#%]", re.MULTILINE)
@@ -93,11 +94,19 @@ def _document(chunk: str, path: str, line: int, words: dict[str, Any]) -> Any | 
     if first in "{[" and "\\u" in chunk:
         chunk = SURROGATES.sub(_joined, chunk)  # JSON writes in two escapes what YAML writes in one
     try:
-        return _Builder(path, line, words).build(chunk)
+        return _parsed(chunk, path, line, words)
     except (yaml.YAMLError, TreeError) as error:
         if "\t" in chunk and (stripped := TRAILING_TAB.sub("", chunk)) != chunk:
             return _document(stripped, path, line, words)
         return _unreadable(error, path, line, chunk)
+
+
+def _parsed(chunk: str, path: str, line: int, words: dict[str, Any]) -> Any:
+    parser = CParser(chunk)
+    try:
+        return _build(parser.get_event, path, line + 1, words)
+    finally:
+        parser.dispose()
 
 
 def _joined(pair: re.Match[str]) -> str:
@@ -135,152 +144,121 @@ def _read_number(text: str) -> Any:
     return float(text) if FLOAT.match(text) else text
 
 
-class _Builder:
-    """Turns the events of one document into a tree, without recursion."""
+class _Open(NamedTuple):
+    """A mapping or sequence whose end has not come, the nodes before it, and what was open around it."""
 
-    def __init__(self, path: str, line: int, words: dict[str, Any]) -> None:
-        self.path, self.offset, self.words = path, line + 1, words
-        self.anchors: dict[str, tuple[Any, int]] = {}
-        self.count = 0
-        self.last_line = 0
+    node: Any
+    anchor: str | None
+    tag: str | None
+    before: int
+    outer: Any
+    outer_key: Any
+    outer_mark: Any
 
-    def build(self, chunk: str) -> Any:
-        parser = CParser(chunk)
-        try:
-            return self._build(parser)
-        finally:
-            parser.dispose()
 
-    def _build(self, parser: Any) -> Any:
-        get = parser.get_event
-        # A frame: container, pending key, place of that key, anchor, nodes counted when it began.
-        stack: list[list[Any]] = []
-        root: Any = None
-        while (event := get()) is not None:
-            kind = type(event)
-            if kind is ScalarEvent and stack and event.tag is None and event.anchor is None:
-                self._plain(event, stack[-1])
-                continue
-            if kind is ScalarEvent:
-                value = self._scalar(event)
-                self.last_line = self._end(event)
-                node, tag = value, event.tag
-                if event.anchor:
-                    self.anchors[event.anchor] = (node, 1)
-                self.count += 1
-            elif kind is MappingStartEvent or kind is SequenceStartEvent:
-                self.count += 1
-                node = PlacedMap() if kind is MappingStartEvent else PlacedList()
-                node.places = {} if kind is MappingStartEvent else []
-                node.tags = None
-                mark = event.start_mark
-                node.place = Place(self.path, mark.line + self.offset, mark.column + 1, 0)
-                if len(stack) >= MAX_DEPTH:
-                    raise TreeError(f"it is nested more than {MAX_DEPTH} levels deep", mark.line)
-                stack.append([node, None, None, event.anchor, self.count, event.tag])
-                continue
-            elif kind is MappingEndEvent or kind is SequenceEndEvent:
-                frame = stack.pop()
-                node, tag = frame[0], frame[5]
-                first = node.place
-                node.place = Place(first.path, first.line, first.column, max(self._end(event), first.line))
-                self.last_line = node.place.end_line
-                if kind is MappingEndEvent and "<<" in node:
-                    _merge(node)
-                if frame[3]:
-                    self.anchors[frame[3]] = (node, self.count - frame[4] + 1)
-            elif kind is AliasEvent:
-                if event.anchor not in self.anchors:
-                    raise TreeError("an alias has no anchor before it", event.start_mark.line)
-                node, size = self.anchors[event.anchor]
-                tag = None
-                self.count += size
-                self.last_line = event.end_mark.line + self.offset
-            else:
-                continue
-            if self.count > MAX_NODES:
-                raise TreeError(f"it expands to more than {MAX_NODES} values", event.start_mark.line)
-            if not stack:
-                root = node
-                continue
-            self._attach(stack[-1], node, tag, event)
-        return root
-
-    def _plain(self, event: Any, frame: list[Any]) -> None:
-        """A scalar without tag and anchor, nine events of ten: what `_attach` does, in one step."""
-        text, style = event.value, event.style
-        if style:
-            last = event.end_mark.line + self.offset if style in "'\"" else self._end(event)
+def _build(get: Callable[[], Any], path: str, offset: int, words: dict[str, Any]) -> Any:
+    """Turn the events of one document into a tree, without recursion. offset: the line of the file on which it begins."""
+    anchors: dict[str, tuple[Any, int]] = {}
+    stack: list[_Open] = []
+    root: Any = None
+    holder: Any = None  # the innermost open mapping or sequence
+    key = mark = None  # in a mapping: the key whose value comes next, and its mark; no mark where a key comes next
+    last = count = 0  # the line on which the node before ended; nodes so far
+    while (event := get()) is not None:
+        kind = type(event)
+        if kind is ScalarEvent:
+            node, tag, style = event.value, event.tag, event.style
+            count += 1
+            last = event.end_mark.line + offset
+            if not style:
+                if tag is None or event.implicit[0]:
+                    if node[:1] in NUMERIC:
+                        node = _number(node)
+                    elif len(node) < 6:
+                        node = words.get(node, node)
+            elif style in "|>" and event.end_mark.column == 0 and event.end_mark.line > event.start_mark.line:
+                last -= 1  # a block scalar ends before the next token
+            if event.anchor is not None:
+                anchors[event.anchor] = (node, 1)
+            if tag is None and type(holder) is PlacedMap:  # most events: what the end of the loop does, at once
+                if mark is None:
+                    key, mark = node, event.start_mark
+                    continue
+                if key != "<<":
+                    holder[key] = node
+                    holder.places[key] = new_tuple(Place, (path, mark.line + offset, mark.column + 1, last, None))
+                    mark = None
+                    continue
+        elif kind is MappingStartEvent or kind is SequenceStartEvent:
+            if len(stack) >= MAX_DEPTH:
+                raise TreeError(f"it is nested more than {MAX_DEPTH} levels deep", event.start_mark.line)
+            count += 1
+            stack.append(_Open(_empty(event, path, offset), event.anchor, event.tag, count, holder, key, mark))
+            holder, mark = stack[-1].node, None
+            continue
+        elif kind is MappingEndEvent or kind is SequenceEndEvent:
+            node, anchor, tag, before, holder, key, mark = stack.pop()
+            if event.end_mark.index > event.start_mark.index:  # closed by a bracket
+                last = event.end_mark.line + offset
+            last = max(last, node.place.line)
+            node.place = new_tuple(Place, (path, node.place.line, node.place.column, last, None))
+            if kind is MappingEndEvent and "<<" in node:
+                _merge(node)
+            if anchor is not None:
+                anchors[anchor] = (node, count - before + 1)
+        elif kind is AliasEvent:
+            if event.anchor not in anchors:
+                raise TreeError("an alias has no anchor before it", event.start_mark.line)
+            node, size = anchors[event.anchor]
+            tag = None
+            count += size
+            last = event.end_mark.line + offset
         else:
-            last = event.end_mark.line + self.offset
-            if text[:1] in NUMERIC:
-                text = _number(text)
-            elif len(text) < 6:
-                text = self.words.get(text, text)
-        self.last_line = last
-        self.count += 1
-        holder, at = frame[0], frame[2]
-        if type(holder) is PlacedList:
-            mark = event.start_mark
-            holder.places.append(new_tuple(Place, (self.path, mark.line + self.offset, mark.column + 1, last, None)))
-            holder.append(text)
-        elif at is None:
-            frame[1], frame[2] = text, event.start_mark
-        else:
-            key = frame[1]
-            frame[1] = frame[2] = None
-            holder[key] = text
-            holder.places[key] = new_tuple(Place, (self.path, at.line + self.offset, at.column + 1, last, None))
-
-    def _end(self, event: Any) -> int:
-        """The line on which the node of `event` ends: block scalars and collections end before the next token."""
-        start, mark = event.start_mark, event.end_mark
-        line = int(mark.line) + self.offset
-        if type(event) is ScalarEvent:
-            ends_before = event.style in ("|", ">") and mark.column == 0 and mark.line > start.line
-            return line - 1 if ends_before else line
-        flow = mark.index > start.index
-        return line if flow else self.last_line
-
-    def _scalar(self, event: Any) -> Any:
-        text = event.value
-        if event.style or not event.implicit[0]:
-            return text
-        if text[:1] in NUMERIC:
-            return _number(text)
-        return self.words.get(text, text) if len(text) < 6 else text
-
-    def _attach(self, frame: list[Any], node: Any, tag: str | None, event: Any) -> None:
-        holder = frame[0]
-        mark = event.start_mark
-        if type(holder) is PlacedList:
-            if isinstance(node, PlacedMap | PlacedList) and type(event) is not AliasEvent:
-                holder.places.append(node.place)
-            else:
-                holder.places.append(Place(self.path, mark.line + self.offset, mark.column + 1, self.last_line))
+            continue
+        if count > MAX_NODES:
+            raise TreeError(f"it expands to more than {MAX_NODES} values", event.start_mark.line)
+        if holder is None:
+            root = node
+        elif type(holder) is PlacedList:
+            own = kind is MappingEndEvent or kind is SequenceEndEvent
+            holder.places.append(node.place if own else _place(event.start_mark, path, offset, last))
             holder.append(node)
-            self._tag(holder, len(holder) - 1, tag)
-            return
-        if frame[2] is None:
-            if isinstance(node, PlacedMap | PlacedList):
+            _tag(holder, len(holder) - 1, tag)
+        elif mark is None:
+            if type(node) in CONTAINERS:
                 raise TreeError(
-                    "a key is itself a mapping or a sequence (an unfilled template?)", node.place.line - self.offset
+                    "a key is itself a mapping or a sequence (an unfilled template?)", node.place.line - offset
                 )
-            frame[1], frame[2] = node, mark
-            return
-        key, at = frame[1], frame[2]
-        frame[1] = frame[2] = None
-        if key == "<<" and "<<" in holder:
-            node = [*_sources(holder["<<"]), *_sources(node)]
-        holder[key] = node
-        holder.places[key] = Place(self.path, at.line + self.offset, at.column + 1, self.last_line)
-        self._tag(holder, key, tag)
+            key, mark = node, event.start_mark
+        else:
+            if key == "<<" and "<<" in holder:
+                node = [*_sources(holder["<<"]), *_sources(node)]
+            holder[key] = node
+            holder.places[key] = _place(mark, path, offset, last)
+            _tag(holder, key, tag)
+            mark = None
+    return root
 
-    @staticmethod
-    def _tag(holder: Any, key: Any, tag: str | None) -> None:
-        if tag and not tag.startswith(STANDARD_TAG):
-            holder.tags = holder.tags or {}
-            holder.tags[key] = tag
+
+def _empty(event: Any, path: str, offset: int) -> PlacedMap | PlacedList:
+    """A mapping or sequence to be filled; where it ends is not known yet."""
+    node: Any
+    if type(event) is MappingStartEvent:
+        node, node_places = PlacedMap(), {}
+    else:
+        node, node_places = PlacedList(), []
+    node.place, node.places, node.tags = _place(event.start_mark, path, offset, 0), node_places, None
+    return node  # type: ignore[no-any-return]
+
+
+def _place(mark: Any, path: str, offset: int, last: int) -> Place:
+    return new_tuple(Place, (path, mark.line + offset, mark.column + 1, last, None))
+
+
+def _tag(holder: Any, key: Any, tag: str | None) -> None:
+    if tag and not tag.startswith(STANDARD_TAG):
+        holder.tags = holder.tags or {}
+        holder.tags[key] = tag
 
 
 def _sources(node: Any) -> list[Any]:
@@ -298,4 +276,4 @@ def _merge(node: PlacedMap) -> None:
                 node[key] = value
                 node.places[key] = source.places[key]
                 if source.tags and key in source.tags:
-                    _Builder._tag(node, key, source.tags[key])
+                    _tag(node, key, source.tags[key])
