@@ -242,12 +242,9 @@ def _build(get: Callable[[], Any], path: str, offset: int, words: dict[str, Any]
 
 def _empty(event: Any, path: str, offset: int) -> PlacedMap | PlacedList:
     """A mapping or sequence to be filled; where it ends is not known yet."""
-    node: Any
-    if type(event) is MappingStartEvent:
-        node, node_places = PlacedMap(), {}
-    else:
-        node, node_places = PlacedList(), []
-    node.place, node.places, node.tags = _place(event.start_mark, path, offset, 0), node_places, None
+    node: Any = PlacedMap() if type(event) is MappingStartEvent else PlacedList()
+    node.places = {} if type(event) is MappingStartEvent else []
+    node.place, node.tags = _place(event.start_mark, path, offset, 0), None
     return node  # type: ignore[no-any-return]
 
 
