@@ -60,7 +60,7 @@ class ComposeOptions:
 
 def is_compose(tree: Any) -> bool:
     """Whether `tree` is a compose file or a part of one: not a values file, not a Kubernetes object."""
-    if not isinstance(tree, dict) or not all(_top_level(key) for key in tree):
+    if not isinstance(tree, dict) or not all(map(_top_level, tree)):
         return False
     services = tree.get("services")
     if isinstance(services, dict) and services:
@@ -69,15 +69,13 @@ def is_compose(tree: Any) -> bool:
 
 
 def _top_level(key: Any) -> bool:
-    return isinstance(key, str) and (key in TOP_LEVEL or key.startswith("x-"))
+    return key in TOP_LEVEL or (isinstance(key, str) and key.startswith("x-"))
 
 
 def _is_service(name: Any, service: Any) -> bool:
     if not SERVICE_NAME.match(str(name)):
         return False
-    return service is None or (
-        isinstance(service, dict) and (not service or any(key in SERVICE_KEYS for key in service))
-    )
+    return service is None or (isinstance(service, dict) and (not service or not SERVICE_KEYS.isdisjoint(service)))
 
 
 def _is_include(node: Any) -> bool:
@@ -114,27 +112,19 @@ def load_projects(
     sources = Sources(root, parsed, start)
     readable = []
     for path in paths:
-        refusal = _refusal(path, sources)
-        if refusal is not None:
-            yield refusal
-        elif any(is_compose(tree) for tree in sources.trees(path)):
+        trees = sources.trees(path)
+        if isinstance(trees, Unreadable):
+            yield trees
+        elif any(map(is_compose, trees)):
             readable.append(path)
+        elif COMPOSE_NAME.match(path.rpartition("/")[2]) and not any(map(_only_shared, trees)):
+            yield Unreadable(Place(path, 1, 1, 1), "it is no compose file: its services are not what Compose would run")
     yield from _stacks(plan_projects(readable, sources, options.env), sources, options)
-
-
-def _refusal(path: str, sources: Sources) -> Unreadable | None:
-    """Why a file makes no project though it should: it does not parse, or is called a compose file and is none."""
-    trees = sources.trees(path)
-    if isinstance(trees, Unreadable):
-        return trees
-    if not COMPOSE_NAME.match(path.rpartition("/")[2]) or any(is_compose(tree) or _only_shared(tree) for tree in trees):
-        return None
-    return Unreadable(Place(path, 1, 1, 1), "it is no compose file: its services are not what Compose would run")
 
 
 def _only_shared(tree: Any) -> bool:
     """Whether a file declares only what others use (networks, volumes), so that nothing runs from it alone."""
-    return isinstance(tree, dict) and "services" not in tree and all(_top_level(key) for key in tree)
+    return isinstance(tree, dict) and "services" not in tree and all(map(_top_level, tree))
 
 
 def _stacks(plans: Sequence[Plan], sources: Sources, options: ComposeOptions) -> Iterator[Stack | Unreadable]:
@@ -161,6 +151,8 @@ def _only_own(stack: Stack, plan: Plan, composed: Composed, judged: set[str]) ->
     partly = own != files
     own |= environments | {path for path, _ in composed.extended if path not in judged}
     judged |= own
+    if not partly and len(values) == len(stack.loose_values):
+        return stack
     return replace(stack, loose_values=values, overlay=tuple(sorted(own)) if partly else ())
 
 

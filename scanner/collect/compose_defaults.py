@@ -6,10 +6,8 @@ A `default.env` is what a project's own tool makes `.env` from when nobody says 
 
 from __future__ import annotations
 
-import posixpath
-
 from llmscan.collect.compose_env import EnvEntry, parse_env
-from llmscan.collect.compose_sources import Sources
+from llmscan.collect.compose_sources import Sources, join
 
 NAMES = ("default.env", "defaults.env", ".env.default", ".env.defaults")
 MAX_FOLDERS = 64
@@ -18,15 +16,11 @@ MAX_FOLDERS = 64
 
 def shipped_defaults(directory: str, sources: Sources) -> tuple[str, tuple[EnvEntry, ...]] | None:
     """The one file of defaults in `directory` or a folder of it, and its entries; None where there is none, or several."""
-    found = [path for path in _candidates(directory, sources) if sources.inside(path)]
+    inner = [join(directory, name) for name in sources.folders(directory) if not name.startswith(".")]
+    folders = (directory, *inner[:MAX_FOLDERS])
+    found = [path for folder in folders for path in sources.those_inside(folder, NAMES)]
     text = sources.text(found[0]) if len(found) == 1 else None
     if text is None:
         return None
     entries = parse_env(text, found[0], lambda name: None)
     return found[0], tuple(entry for entry in entries if entry.value)
-
-
-def _candidates(directory: str, sources: Sources) -> list[str]:
-    inner = [posixpath.join(directory, name) for name in sources.entries(directory) if not name.startswith(".")]
-    folders = [directory, *[path for path in inner if sources.is_folder(path)][:MAX_FOLDERS]]
-    return [posixpath.normpath(posixpath.join(folder, name)) for folder in folders for name in NAMES]

@@ -145,7 +145,7 @@ def _unescaped(value: str) -> str:
 
 def is_env_file(path: str) -> bool:
     """Whether `path` is called as env files are: `.env`, `x.env`, `.env.example`, `prod.env.sample`."""
-    name = PurePosixPath(path).name
+    name = path.rpartition("/")[2]
     return bool(ENV_FILE_NAME.match(name)) and PurePosixPath(name).suffix not in PROGRAMS
 
 

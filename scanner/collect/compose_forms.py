@@ -7,7 +7,7 @@ entry means (a volume's target), and since a path counts from the file that it w
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from llmscan.collect.compose_interpolation import Interpolated, piece
@@ -30,17 +30,13 @@ Form = Callable[[Any, Place, str], Any]
 
 def canonical_service(service: PlacedMap, directory: str) -> PlacedMap:
     """`service` in the long form, its paths counted from `directory`."""
-    entries = {key: _formed(key, value, service, directory) for key, value in service.items()}
-    made = placed_map(entries, service.place, service.places)
+    made = placed_map(service, service.place, service.places)
     made.tags = service.tags
+    for key, value in service.items():
+        form = FORMS.get(key)
+        if form is not None and value is not None:
+            made[key] = form(value, service.places.get(key, service.place), directory)
     return made
-
-
-def _formed(key: Any, value: Any, service: PlacedMap, directory: str) -> Any:
-    form = FORMS.get(key)
-    if form is None or value is None:
-        return value
-    return form(value, service.places.get(key, service.place), directory)
 
 
 def scalar_text(value: Any) -> str | None:
@@ -54,13 +50,15 @@ def scalar_text(value: Any) -> str | None:
     return str(value) if isinstance(value, int) else None
 
 
-def items_of(node: Any, place: Place) -> Iterator[tuple[Any, Place]]:
+def items_of(node: Any, place: Place) -> Sequence[tuple[Any, Place]]:
     """The items of a sequence with their places; a lone scalar counts as a sequence of one."""
+    if node is None or isinstance(node, dict):
+        return ()
+    if isinstance(node, PlacedList) and len(node) == len(node.places):
+        return [(item, at or place) for item, at in zip(node, node.places, strict=True)]
     if isinstance(node, list):
-        for index, item in enumerate(node):
-            yield item, place_of(node, index) or place
-    elif node is not None and not isinstance(node, dict):
-        yield node, place
+        return [(item, place_of(node, index) or place) for index, item in enumerate(node)]
+    return ((node, place),)
 
 
 def _listed(pairs: list[tuple[Any, Place]], place: Place) -> PlacedList:
@@ -89,7 +87,7 @@ def ports(node: Any, place: Place, directory: str = "") -> PlacedList:
     pairs: list[tuple[Any, Place]] = []
     for item, at in items_of(node, place):
         written = _port_entry(item, at)
-        pairs.extend((one, at) for one in _expanded(written))
+        pairs += [(one, at) for one in _expanded(written)]
     return _listed(pairs, place)
 
 
@@ -97,8 +95,9 @@ def _port_entry(item: Any, at: Place) -> PlacedMap:
     if isinstance(item, PlacedMap):
         return _long_port(item)
     text = scalar_text(item) or ""
-    protocol = PROTOCOL.search(text)
-    parts = COLON.split(text[: protocol.start()] if protocol else text)
+    protocol = PROTOCOL.search(text) if "/" in text else None
+    address = text[: protocol.start()] if protocol else text
+    parts = COLON.split(address) if "]" in address else address.split(":")
     entries: dict[Any, Any] = {"target": piece(parts[-1], item), "protocol": protocol[1].lower() if protocol else "tcp"}
     if len(parts) > 1 and parts[-2]:
         entries["published"] = piece(parts[-2], item)
@@ -115,26 +114,30 @@ def _long_port(item: PlacedMap) -> PlacedMap:
     return placed_map(entries, item.place, item.places)
 
 
-def _expanded(entry: PlacedMap) -> Iterator[PlacedMap]:
+def _expanded(entry: PlacedMap) -> list[PlacedMap]:
     """One entry for each container port; a range of host ports for one container port stays a choice."""
     targets = _numbers(entry.get("target"))
+    if len(targets) < 2:
+        return [entry]
     published = _numbers(entry.get("published"))
-    if len(targets) < 2 or (published and len(published) != len(targets)):
-        yield entry
-        return
-    for index, target in enumerate(targets):
-        changed = {"target": target} | ({"published": published[index]} if published else {})
-        yield placed_map({**entry, **changed}, entry.place, entry.places)
+    if published and len(published) != len(targets):
+        return [entry]
+    changes = [
+        {"target": target} | ({"published": published[index]} if published else {})
+        for index, target in enumerate(targets)
+    ]
+    return [placed_map({**entry, **changed}, entry.place, entry.places) for changed in changes]
 
 
 def _numbers(text: Any) -> list[str]:
     """The ports that a text stands for; none where it is no number or range, or the range is too wide."""
     if not isinstance(text, str):
         return []
-    if found := PORT_RANGE.match(text):
-        first, last = int(found[1]), int(found[2])
-        return [str(port) for port in range(first, last + 1)] if 0 <= last - first < MAX_RANGE else []
-    return [text] if text.isdecimal() else []
+    if text.isdecimal():
+        return [text]
+    found = PORT_RANGE.match(text)
+    first, last = (int(found[1]), int(found[2])) if found else (0, -1)
+    return [str(port) for port in range(first, last + 1)] if 0 <= last - first < MAX_RANGE else []
 
 
 def volumes(node: Any, place: Place, directory: str) -> PlacedList:
@@ -162,11 +165,12 @@ def _short_volume(text: str, at: Place, directory: str) -> PlacedMap:
     entries: dict[Any, Any] = {"target": piece(parts[1], text)}
     source = piece(parts[0], text)
     entries |= _bound(source, directory) if is_path(source) else {"type": "volume", "source": source}
-    options = set(",".join(parts[2:]).split(","))
-    if "ro" in options:
-        entries["read_only"] = True
-    if propagation := next(iter(options & PROPAGATIONS), ""):
-        entries["propagation"] = propagation
+    if len(parts) > 2:
+        options = set(",".join(parts[2:]).split(","))
+        if "ro" in options:
+            entries["read_only"] = True
+        if propagation := next(iter(options & PROPAGATIONS), ""):
+            entries["propagation"] = propagation
     return placed_map(entries, at)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from operator import is_
 from typing import Any
 
 from llmscan.model import Gap
@@ -97,6 +98,8 @@ def interpolate_tree(node: Any, lookup: Lookup) -> Any:
 def _interpolated_map(node: PlacedMap, lookup: Lookup) -> PlacedMap:
     changed = {}
     for key, value in node.items():
+        if type(value) is str and "$" not in value:  # what most are
+            continue
         new = interpolate_tree(value, lookup)
         if new is not value:
             changed[key] = new
@@ -109,8 +112,8 @@ def _interpolated_map(node: PlacedMap, lookup: Lookup) -> PlacedMap:
 
 
 def _interpolated_list(node: PlacedList, lookup: Lookup) -> PlacedList:
-    new = [interpolate_tree(value, lookup) for value in node]
-    if all(after is before for after, before in zip(new, node, strict=True)):
+    new = [value if type(value) is str and "$" not in value else interpolate_tree(value, lookup) for value in node]
+    if all(map(is_, new, node)):
         return node
     copy = PlacedList(new)
     copy.place, copy.places, copy.tags = node.place, node.places, node.tags

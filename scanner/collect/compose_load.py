@@ -269,7 +269,7 @@ class _Loading:
 
 def items_or_maps(node: Any, place: Place) -> list[tuple[Any, Place]]:
     """The items of `include`: a sequence, or one entry alone."""
-    return [(node, node.place)] if isinstance(node, PlacedMap) else list(items_of(node, place))
+    return [(node, node.place)] if isinstance(node, PlacedMap) else [*items_of(node, place)]
 
 
 def _not_read(sources: Sources, how: str, written: str, path: str, place: Place) -> Gap:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from llmscan.collect.compose_forms import items_of, scalar_text, truth
@@ -120,10 +120,9 @@ def section(tree: PlacedMap, name: str) -> Mapping[Any, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _entries(service: PlacedMap, key: str) -> Iterator[tuple[Mapping[Any, Any], Place]]:
-    for item, place in items_of(service.get(key), service.place):
-        if isinstance(item, dict):
-            yield item, place
+def _entries(service: PlacedMap, key: str) -> Sequence[tuple[Mapping[Any, Any], Place]]:
+    found = items_of(service.get(key), service.place)
+    return [entry for entry in found if isinstance(entry[0], dict)] if found else ()
 
 
 def _secret(item: Mapping[Any, Any], place: Place) -> Volume:

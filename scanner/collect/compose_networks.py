@@ -18,11 +18,10 @@ PORT_VARIABLE = re.compile(r"\$\{\w*PORT\w*\}\Z", re.IGNORECASE)
 MAX_EXPOSED = 256
 
 
-def published(service: PlacedMap) -> Iterator[Published]:
+def published(service: PlacedMap) -> tuple[Published, ...]:
     """The ports of the host that lead to a service."""
-    for item, place in items_of(service.get("ports"), service.place):
-        if isinstance(item, Mapping):
-            yield _published(item, place)
+    found = items_of(service.get("ports"), service.place)
+    return tuple([_published(item, place) for item, place in found if isinstance(item, dict)])
 
 
 def _published(item: Mapping[Any, Any], place: Place) -> Published:

@@ -81,7 +81,8 @@ def _chosen(folder: str, known: Mapping[str, str], sources: Sources) -> tuple[st
 
 
 def _first(folder: str, names: Iterable[str], files: list[str]) -> str | None:
-    return next((path for name in names if (path := join(folder, name)) in files), None)
+    there = {path.rpartition("/")[2] for path in files}
+    return next((path for name in names if name in there and (path := join(folder, name)) in files), None)
 
 
 def _others(folder: str, rest: list[str], files: list[str], sources: Sources) -> Iterator[Plan]:

@@ -7,12 +7,14 @@ from typing import Any
 from llmscan.collect.compose_forms import scalar_text
 from llmscan.collect.compose_interpolation import gap_of
 from llmscan.collect.compose_security import SAID_BY
+from llmscan.collect.fields import UNSAID
 from llmscan.model import Gap, Logging, Resources, Value
 from llmscan.places import Place, PlacedMap, place_of
 
 NAMES = {"cpus": "cpu", "memory": "memory", "pids": "pids"}
 OLD_LIMITS = {"cpus": "cpu", "mem_limit": "memory", "pids_limit": "pids"}
 OLD_REQUESTS = {"mem_reservation": "memory"}
+OLD_KEYS = frozenset({*OLD_LIMITS, *OLD_REQUESTS, "gpus"})
 GPU = "nvidia.com/gpu"
 
 
@@ -30,7 +32,7 @@ def logging_of(service: PlacedMap, place: Place) -> Logging:
 def _driver(node: PlacedMap) -> Value[str]:
     driver = scalar_text(node.get("driver"))
     if not driver:
-        return Value()
+        return UNSAID
     place = place_of(node, "driver")
     gap = gap_of(driver, place)
     return Value(None, place, SAID_BY, gap) if gap else Value(str(driver), place, SAID_BY)
@@ -40,6 +42,8 @@ def resources_of(service: PlacedMap) -> Resources:
     """Limits and reservations, by `deploy` and by the older keys beside it."""
     deploy = service.get("deploy")
     node = deploy.get("resources") if isinstance(deploy, dict) else None
+    if not isinstance(node, PlacedMap) and OLD_KEYS.isdisjoint(service):
+        return Resources()
     given = node if isinstance(node, PlacedMap) else PlacedMap()
     limits = _picked(service, OLD_LIMITS) | _picked(given.get("limits"), NAMES)
     requests = _picked(service, OLD_REQUESTS) | _picked(given.get("reservations"), NAMES) | _gpus(service, given)
@@ -50,7 +54,9 @@ def resources_of(service: PlacedMap) -> Resources:
 def _picked(node: Any, names: dict[str, str]) -> dict[str, str]:
     if not isinstance(node, dict):
         return {}
-    return {name: text for key, name in names.items() if (text := scalar_text(node.get(key))) and text != "0"}
+    return {
+        name: text for key, name in names.items() if key in node and (text := scalar_text(node[key])) and text != "0"
+    }
 
 
 def _old_place(service: PlacedMap) -> Place | None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from llmscan.collect.compose_forms import scalar_text, truth
 from llmscan.collect.compose_interpolation import decided, gap_of, is_known
+from llmscan.collect.fields import UNSAID
 from llmscan.model import Security, Value
 from llmscan.places import Place, PlacedMap, place_of
 
@@ -15,6 +15,8 @@ USER = re.compile(r"(?P<user>[^:]*)(?::(?P<group>.*))?\Z")
 NUMBER = re.compile(r"[0-9]{1,10}\Z")
 OPTION = re.compile(r"(?P<name>[A-Za-z-]+)[:=]?(?P<value>.*)\Z")
 SAID_BY = "container"
+FILTERED = Value("RuntimeDefault", said_by="engine")
+"""The filter of system calls that an engine puts on what says nothing of it."""
 
 
 def security_of(service: PlacedMap) -> Security:
@@ -24,11 +26,11 @@ def security_of(service: PlacedMap) -> Security:
         **_user(service),
         privileged=flag(service, "privileged"),
         allow_privilege_escalation=_escalation(options),
-        capabilities_added=tuple(_capabilities(service, "cap_add")),
-        capabilities_dropped=tuple(_capabilities(service, "cap_drop")),
+        capabilities_added=_capabilities(service, "cap_add"),
+        capabilities_dropped=_capabilities(service, "cap_drop"),
         seccomp=_seccomp(options),
-        app_armor=options.get("apparmor", Value()),
-        se_linux=tuple(_labels(service)),
+        app_armor=options.get("apparmor", UNSAID),
+        se_linux=_labels(service),
         proc_mount=_proc_mount(options),
         read_only_root=flag(service, "read_only"),
     )
@@ -38,7 +40,7 @@ def flag(service: PlacedMap, key: str) -> Value[bool]:
     """A boolean of a service; no value where it says nothing or cannot be known."""
     written = service.get(key)
     if written is None:
-        return Value()
+        return UNSAID
     place = place_of(service, key)
     if not is_known(written):
         return Value(None, place, SAID_BY, gap_of(written, place))
@@ -69,10 +71,13 @@ def user_values(written: str, place: Place | None, said_by: str) -> dict[str, An
     return fields
 
 
-def _capabilities(service: PlacedMap, key: str) -> Iterator[Value[str]]:
+def _capabilities(service: PlacedMap, key: str) -> tuple[Value[str], ...]:
     node = service.get(key)
-    for index, item in enumerate(node if isinstance(node, list) else ()):
-        yield Value(str(item).upper().removeprefix("CAP_"), place_of(node, index), SAID_BY)
+    if not isinstance(node, list):
+        return ()
+    return tuple(
+        Value(str(item).upper().removeprefix("CAP_"), place_of(node, index), SAID_BY) for index, item in enumerate(node)
+    )
 
 
 def _options(service: PlacedMap) -> dict[str, Value[str]]:
@@ -88,25 +93,29 @@ def _options(service: PlacedMap) -> dict[str, Value[str]]:
 def _escalation(options: dict[str, Value[str]]) -> Value[bool]:
     option = options.get("no-new-privileges")
     if option is None:
-        return Value()
+        return UNSAID
     return Value((option.value or "true").lower() == "false", option.place, SAID_BY)
 
 
 def _seccomp(options: dict[str, Value[str]]) -> Value[str]:
     option = options.get("seccomp")
     if option is None:
-        return Value("RuntimeDefault", said_by="engine")
+        return FILTERED
     return Value("Unconfined" if option.value == "unconfined" else "Localhost", option.place, SAID_BY)
 
 
 def _proc_mount(options: dict[str, Value[str]]) -> Value[str]:
     option = options.get("systempaths")
-    return Value("Unmasked", option.place, SAID_BY) if option and option.value == "unconfined" else Value()
+    return Value("Unmasked", option.place, SAID_BY) if option and option.value == "unconfined" else UNSAID
 
 
-def _labels(service: PlacedMap) -> Iterator[Value[str]]:
+def _labels(service: PlacedMap) -> tuple[Value[str], ...]:
     node = service.get("security_opt")
-    for index, item in enumerate(node if isinstance(node, list) else ()):
-        option = OPTION.match(str(item))
-        if option and option["name"].lower() == "label":
-            yield Value(option["value"].replace(":", "=", 1), place_of(node, index), SAID_BY)
+    if not isinstance(node, list):
+        return ()
+    options = ((OPTION.match(str(item)), place_of(node, index)) for index, item in enumerate(node))
+    return tuple(
+        Value(option["value"].replace(":", "=", 1), place, SAID_BY)
+        for option, place in options
+        if option and option["name"].lower() == "label"
+    )

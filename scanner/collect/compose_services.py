@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ from llmscan.collect.compose_security import SAID_BY, security_of
 from llmscan.collect.compose_sources import Sources, is_remote, join, shown
 from llmscan.collect.compose_values import Environments
 from llmscan.collect.compose_words import is_cleared, words_of
+from llmscan.collect.fields import UNSAID
 from llmscan.model import (
     ConfigFile,
     Container,
@@ -33,6 +34,7 @@ from llmscan.model import (
 from llmscan.places import Place, PlacedMap, place_of
 
 T = TypeVar("T")
+NOT_BUILT = Built()
 
 
 def stack_of(composed: Composed, sources: Sources, profiles: tuple[str, ...] = ()) -> Stack:
@@ -86,7 +88,7 @@ class _Project:
             host_pid=_is(service, "pid", "host"),
             host_ipc=_is(service, "ipc", "host"),
             host_users=_is(service, "userns_mode", "host"),
-            sysctls=tuple(_sysctls(service)),
+            sysctls=_sysctls(service),
             replicas=_replicas(service),
             networks=networks_of(service),
             shares_network_with=shared_with(service, self.services),
@@ -116,9 +118,9 @@ class _Project:
             args=command,
             env={**(built.env or {}), **env},
             ports=(*expose(service), *built.ports),
-            published=tuple(published(service)),
-            mounts=tuple(_only(brought, Volume)),
-            files=tuple(_only(brought, ConfigFile)),
+            published=published(service),
+            mounts=_only(brought, Volume),
+            files=_only(brought, ConfigFile),
             security=security_of(service),
             resources=resources_of(service),
             logging=logging_of(service, place),
@@ -138,7 +140,7 @@ class _Project:
         """What the Dockerfile of a service says; nothing where there is none in the tree."""
         build = service.get("build")
         if not isinstance(build, PlacedMap) or is_remote(str(build["context"])):
-            return Built()
+            return NOT_BUILT
         arguments = {key: value for key, value in _texts(build.get("args")).items() if is_known(value)}
         target = scalar_text(build.get("target")) or ""
         if inline := scalar_text(build.get("dockerfile_inline")):
@@ -167,8 +169,8 @@ def _dockerfile(build: PlacedMap) -> str:
     return join(str(build["context"]), scalar_text(build.get("dockerfile")) or "Dockerfile")
 
 
-def _only(found: Iterable[object], kind: type[T]) -> Iterator[T]:
-    return (one for one in found if isinstance(one, kind))
+def _only(found: Sequence[object], kind: type[T]) -> tuple[T, ...]:
+    return tuple([one for one in found if isinstance(one, kind)]) if found else ()
 
 
 def _texts(node: Any) -> dict[str, str]:
@@ -179,17 +181,18 @@ def _is(service: PlacedMap, key: str, wanted: str) -> Value[bool]:
     """Whether a namespace is the host's; no value where the service says nothing, a gap where it cannot be known."""
     written = service.get(key)
     if written is None:
-        return Value()
+        return UNSAID
     place = place_of(service, key)
     if not is_known(written):
         return Value(None, place, SAID_BY, gap_of(written, place))
     return Value(True, place, SAID_BY) if written == wanted else Value(False, place, SAID_BY)
 
 
-def _sysctls(service: PlacedMap) -> Iterator[Value[str]]:
+def _sysctls(service: PlacedMap) -> tuple[Value[str], ...]:
     node = service.get("sysctls")
-    for key, value in node.items() if isinstance(node, PlacedMap) else ():
-        yield Value(f"{key}={value}", place_of(node, key), SAID_BY)
+    if not isinstance(node, PlacedMap):
+        return ()
+    return tuple(Value(f"{key}={value}", place_of(node, key), SAID_BY) for key, value in node.items())
 
 
 def _replicas(service: PlacedMap) -> Value[int]:
@@ -197,7 +200,7 @@ def _replicas(service: PlacedMap) -> Value[int]:
     holder = deploy if isinstance(deploy, PlacedMap) and "replicas" in deploy else service
     written = scalar_text(holder.get("replicas" if holder is deploy else "scale"))
     if written is None:
-        return Value()
+        return UNSAID
     place = place_of(holder, "replicas" if holder is deploy else "scale")
     return (
         Value(int(written), place, SAID_BY)

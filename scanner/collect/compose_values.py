@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmscan.collect.compose_env import EnvEntry, parse_env
-from llmscan.collect.compose_interpolation import decided, gap_of, is_demanded, is_known, is_supplied
+from llmscan.collect.compose_interpolation import Interpolated, decided, gap_of, is_demanded, is_supplied
 from llmscan.collect.compose_load import ABSENT
 from llmscan.collect.compose_sources import Sources
 from llmscan.model import Gap, Origin, Setting
@@ -81,7 +81,9 @@ def passed_through(name: str, place: Place) -> Setting:
 
 def literal(name: str, value: str, place: Place, origin: Origin) -> Setting:
     """A variable with the value that the file gives; UNRESOLVED where a part of it is not known, SECRET where `:?` demands that part."""
-    if not is_known(value):
+    if not isinstance(value, Interpolated):
+        return Setting(name, value, place, origin)
+    if not value.complete:
         seen = Origin.SECRET if is_demanded(value) else Origin.UNRESOLVED
         return Setting(name, None, place, seen, gap_of(value, place))
     return Setting(name, str(value), decided(place, value), Origin.CONFIG if is_supplied(value) else origin)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from llmscan.collect.compose_forms import scalar_text
-from llmscan.collect.compose_interpolation import decided, gap_of, piece
+from llmscan.collect.compose_forms import items_of, scalar_text
+from llmscan.collect.compose_interpolation import Interpolated, decided, gap_of, piece
 from llmscan.collect.compose_sources import Sources
 from llmscan.model import Word
 from llmscan.places import Place, PlacedMap, place_of
@@ -36,11 +36,8 @@ def words_of(service: PlacedMap, key: str, sources: Sources) -> tuple[Word, ...]
     node = service.get(key)
     place = place_of(service, key) or service.place
     if isinstance(node, list):
-        return tuple(
-            Word(str(text), at := decided(place_of(node, index) or place, text), gap_of(text, at))
-            for index, item in enumerate(node)
-            if (text := scalar_text(item)) is not None
-        )
+        texts = [(scalar_text(item), at) for item, at in items_of(node, place)]
+        return tuple([_word(text, at) for text, at in texts if text is not None])
     text = scalar_text(node)
     return None if text is None else _split(text, place, sources)
 
@@ -49,10 +46,15 @@ def _split(text: str, place: Place, sources: Sources) -> tuple[Word, ...]:
     lines = _Lines(place, sources)
     words = []
     for part in shell_words(text):
-        known = piece(part, text)
-        at = decided(lines.place_of(part), known)
-        words.append(Word(str(known), at, gap_of(known, at)))
+        words.append(_word(piece(part, text), lines.place_of(part)))
     return tuple(words)
+
+
+def _word(text: str, place: Place) -> Word:
+    if not isinstance(text, Interpolated):
+        return Word(text, place)
+    at = decided(place, text)
+    return Word(str(text), at, gap_of(text, at))
 
 
 def shell_words(text: str) -> list[str]:

@@ -8,6 +8,9 @@ from typing import Any
 from llmscan.model import Value
 from llmscan.places import place_of
 
+UNSAID: Value[Any] = Value()
+"""What holds where nothing says anything."""
+
 
 def mapping(node: Any, key: str) -> Mapping[str, Any]:
     """The mapping under `key`, or an empty one where there is none."""
@@ -36,8 +39,10 @@ def texts(node: Mapping[str, Any]) -> dict[str, str]:
 def typed(node: Any, key: str, kind: type, by: str) -> Value[Any]:
     """The value under `key` with its place, said by `by`; no value where it is not of that kind."""
     value = node.get(key) if isinstance(node, dict) else None
+    if value is None:
+        return UNSAID
     fits = isinstance(value, kind) and not (kind is int and isinstance(value, bool))
-    return Value(value, place_of(node, key), by) if fits else Value()
+    return Value(value, place_of(node, key), by) if fits else UNSAID
 
 
 def flag(node: Any, key: str) -> Value[bool]:

@@ -40,7 +40,7 @@ GROUPS: Mapping[str, str] = {
 
 
 def _is(resource: Resource, *kinds: str) -> bool:
-    kind = str(resource.get("kind", ""))
+    kind = resource.get("kind")
     return kind in kinds and GROUPS[kind] in str(resource.get("apiVersion", ""))
 
 
@@ -84,6 +84,8 @@ def guarded_routes(
     routes: Sequence[Route], services: Sequence[Service], resources: Sequence[tuple[Resource, str]]
 ) -> list[Route]:
     """Routes with what asks on them: a policy that targets the route, its gateway, or the Service that it leads to."""
+    if not routes:
+        return []
     targets = dict(_targets(resources)) | dict(_identity_aware(services, resources))
     return [
         route if route.authenticated_by else replace(route, authenticated_by=_of_route(route, targets))
@@ -196,8 +198,10 @@ def _mesh_asks(spec: Mapping[str, Any]) -> bool:
 def mesh_policies(resources: Iterable[tuple[Resource, str]]) -> Iterator[Policy]:
     """Istio AuthorizationPolicies as policies of the workloads that they select: who may pass, and whether a credential is asked for."""
     for resource, namespace in resources:
+        if not _is(resource, "AuthorizationPolicy"):
+            continue
         spec = mapping(resource, "spec")
-        if not _is(resource, "AuthorizationPolicy") or "targetRef" in spec or "targetRefs" in spec:
+        if "targetRef" in spec or "targetRefs" in spec:
             continue
         labels = texts(mapping(mapping(spec, "selector"), "matchLabels"))
         asks = f"AuthorizationPolicy '{_name(resource)}'" if _mesh_asks(spec) else ""

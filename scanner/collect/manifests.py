@@ -103,15 +103,14 @@ def build_stack(unit: str, source: str, part: Parts, **more: Any) -> Stack:
 
 def _parts(folder: str, resources: Sequence[Resource], by_folder: Mapping[str, Sequence[Resource]]) -> Parts:
     namespace = _common_namespace(resources)
-    own = {
-        (r["kind"], str(r.get("metadata", {}).get("name"))) for r in resources if isinstance(r.get("metadata"), dict)
-    }
-    inherited = [
+    above = [
         resource
-        for above in list(ancestors(folder))[1:]
-        for resource in by_folder.get(above, ())
-        if resource["kind"] in ("ConfigMap", "Secret") and (resource["kind"], _name(resource)) not in own
+        for around in list(ancestors(folder))[1:]
+        for resource in by_folder.get(around, ())
+        if resource["kind"] in ("ConfigMap", "Secret")
     ]
+    own = {(r["kind"], _name(r)) for r in resources if isinstance(r.get("metadata"), dict)} if above else set()
+    inherited = [resource for resource in above if (resource["kind"], _name(resource)) not in own]
     part = collect([*resources, *_unique(inherited)], namespace)
     if inherited:
         keep = {id(place_of(r)) for r in resources}
@@ -141,8 +140,12 @@ def _common_namespace(resources: Sequence[Resource]) -> str:
 
 
 def _move_outward(parts: dict[str, Parts]) -> None:
+    inner: dict[str, list[Parts]] = {}
     for folder, part in parts.items():
-        below = [p for f, p in parts.items() if f != folder and (not folder or f.startswith(folder + "/"))]
+        for around in list(ancestors(folder))[1:]:
+            inner.setdefault(around, []).append(part)
+    for folder, part in parts.items():
+        below = inner.get(folder)
         if not below:
             continue
         for service in list(part.services):

@@ -13,6 +13,8 @@ from llmscan.places import place_of
 ARMOR_ANNOTATION = "container.apparmor.security.beta.kubernetes.io/"
 """The older way to name a container's AppArmor profile, which Kubernetes 1.37 still reads."""
 ARMOR_NAMES = {"runtime": "RuntimeDefault", "localhost": "Localhost", "unconfined": "Unconfined"}
+SILENT = Security()
+"""Of what has no security context."""
 
 
 def pod_security(context: Any) -> Security:
@@ -23,6 +25,8 @@ def pod_security(context: Any) -> Security:
 def container_security(item: Mapping[str, Any], annotations: Mapping[str, Any]) -> Security:
     """What the security context of a container says, and the older annotation of its pod."""
     own = _security(mapping(item, "securityContext"), "container")
+    if not annotations:
+        return own
     key = f"{ARMOR_ANNOTATION}{item.get('name')}"
     text = annotations.get(key)
     if own.app_armor or not isinstance(text, str) or not text:
@@ -33,13 +37,9 @@ def container_security(item: Mapping[str, Any], annotations: Mapping[str, Any]) 
 
 def _security(context: Any, by: str) -> Security:
     if not context:
-        return Security()
+        return SILENT
     capabilities, seccomp = mapping(context, "capabilities"), mapping(context, "seccompProfile")
-    armor, windows, labels = (
-        mapping(context, "appArmorProfile"),
-        mapping(context, "windowsOptions"),
-        mapping(context, "seLinuxOptions"),
-    )
+    armor, windows = mapping(context, "appArmorProfile"), mapping(context, "windowsOptions")
     return Security(
         run_as_user=typed(context, "runAsUser", int, by),
         run_as_group=typed(context, "runAsGroup", int, by),
@@ -50,24 +50,32 @@ def _security(context: Any, by: str) -> Security:
         capabilities_dropped=_capabilities(capabilities, "drop", by),
         seccomp=typed(seccomp, "type", str, by),
         app_armor=typed(armor, "type", str, by),
-        se_linux=tuple(
-            Value(f"{key}={labels[key]}", place_of(labels, key), by)
-            for key in ("type", "user", "role")
-            if labels.get(key)
-        ),
+        se_linux=_labels(mapping(context, "seLinuxOptions"), by),
         proc_mount=typed(context, "procMount", str, by),
         read_only_root=typed(context, "readOnlyRootFilesystem", bool, by),
         windows_host_process=typed(windows, "hostProcess", bool, by),
     )
 
 
+def _labels(labels: Mapping[str, Any], by: str) -> tuple[Value[str], ...]:
+    if not labels:
+        return ()
+    return tuple(
+        Value(f"{key}={labels[key]}", place_of(labels, key), by) for key in ("type", "user", "role") if labels.get(key)
+    )
+
+
 def _capabilities(node: Any, key: str, by: str) -> tuple[Value[str], ...]:
     """As written: the admission of an API server knows `CHOWN`, and neither `chown` nor `CAP_CHOWN`."""
+    if not node:
+        return ()
     return tuple(Value(str(name), place_of(node.get(key), index), by) for index, name in enumerate(items(node, key)))
 
 
 def effective(pod: Security, own: Security) -> Security:
     """What holds for a container: its own context, and the pod's where that is silent."""
+    if pod is SILENT:
+        return own
     return Security(
         run_as_user=own.run_as_user if own.run_as_user else pod.run_as_user,
         run_as_group=own.run_as_group if own.run_as_group else pod.run_as_group,

@@ -29,7 +29,7 @@ from llmscan.model import (
     Workload,
     parse_image,
 )
-from llmscan.places import Place, place_of
+from llmscan.places import Place, PlacedList, place_of
 
 CONTAINER_LISTS: tuple[tuple[str, ContainerRole], ...] = (
     ("containers", "regular"),
@@ -40,6 +40,9 @@ CONTAINER_KEYS = frozenset({"image", "command", "args", "env", "ports", "resourc
 VARIABLE_IMAGE = re.compile(r"\$[{(\w]|\{\{|<[^>]*>")
 REFERENCE = re.compile(r"\$\(([A-Za-z_][\w.-]*)\)")
 MAX_DEPTH = 40
+NESTED = (dict, list)
+NO_PODS = frozenset({"metadata", "status", "openAPIV3Schema"})
+"""Keys of a resource under which nothing runs, whatever its shape."""
 QUEUE = "kueue.x-k8s.io/queue-name"
 """The label of a job that a queue holds back, suspended, until it has room for it."""
 Configs = Mapping[tuple[str, str], ConfigData]
@@ -56,27 +59,27 @@ class PodSpec:
 
 def find_pod_specs(resource: Any) -> list[PodSpec]:
     """Every mapping of a resource that has the shape of a pod spec, with the template that holds it."""
-    found = list(_search(resource, (), 0))
+    found: list[PodSpec] = []
+    _search(resource, (), None, found)
     if len(found) == 1:
         return [PodSpec(found[0].spec, found[0].template, "")]
     return found
 
 
-def _search(node: Any, path: tuple[str, ...], depth: int, parent: Any = None) -> Iterator[PodSpec]:
-    if depth > MAX_DEPTH:
+def _search(node: Any, path: tuple[str, ...], parent: Any, found: list[PodSpec]) -> None:
+    """Add to `found` what is in `node`, to which the keys of `path` lead."""
+    if len(path) > MAX_DEPTH:
         return
     if isinstance(node, list):
         for index, item in enumerate(node):
-            yield from _search(item, (*path, _item_name(item, index)), depth + 1, node)
-        return
-    if not isinstance(node, dict):
-        return
-    if _is_pod_spec(node):
-        yield PodSpec(node, parent if isinstance(parent, dict) else {}, _variant(path))
-        return
-    for key, child in node.items():
-        if isinstance(child, dict | list) and key not in ("metadata", "status", "openAPIV3Schema"):
-            yield from _search(child, (*path, str(key)), depth + 1, node)
+            if isinstance(item, NESTED):
+                _search(item, (*path, _item_name(item, index)), node, found)
+    elif _is_pod_spec(node):
+        found.append(PodSpec(node, parent if isinstance(parent, dict) else {}, _variant(path)))
+    else:
+        for key, child in node.items():
+            if isinstance(child, NESTED) and key not in NO_PODS:
+                _search(child, (*path, str(key)), node, found)
 
 
 def _item_name(item: Any, index: int) -> str:
@@ -96,7 +99,7 @@ def _variant(path: tuple[str, ...]) -> str:
 
 def _is_pod_spec(node: Mapping[str, Any]) -> bool:
     containers = node.get("containers")
-    if isinstance(containers, list) and any(_is_container(item) for item in containers):
+    if isinstance(containers, list) and any(map(_is_container, containers)):
         return True
     single = node.get("container")
     return isinstance(single, dict) and isinstance(single.get("image"), str) and _is_container(single)
@@ -111,7 +114,8 @@ def _is_container(item: Any) -> bool:
 def workload(resource: Mapping[str, Any], pod: PodSpec, namespace: str, configs: Configs) -> Workload:
     """A workload from one pod spec of a resource."""
     spec, metadata = pod.spec, mapping(resource, "metadata")
-    security = pod_security(mapping(spec, "securityContext"))
+    context = mapping(spec, "securityContext")
+    security = pod_security(context)
     volumes = {str(v.get("name")): v for v in items(spec, "volumes") if isinstance(v, dict)}
     template = mapping(pod.template, "metadata") or (metadata if pod.spec is resource.get("spec") else {})
     parts = _Pod(spec, security, volumes, namespace, configs, mapping(template, "annotations"))
@@ -129,11 +133,7 @@ def workload(resource: Mapping[str, Any], pod: PodSpec, namespace: str, configs:
         host_pid=flag(spec, "hostPID"),
         host_ipc=flag(spec, "hostIPC"),
         host_users=flag(spec, "hostUsers"),
-        sysctls=tuple(
-            Value(str(s.get("name")), place_of(s, "name"), "pod")
-            for s in items(mapping(spec, "securityContext"), "sysctls")
-            if isinstance(s, dict)
-        ),
+        sysctls=_sysctls(context),
         os=str(mapping(spec, "os").get("name", "linux")),
         replicas=_replicas(resource),
         service_account=str(spec.get("serviceAccountName") or ""),
@@ -157,6 +157,11 @@ BUILT_IN = frozenset(
         "PodTemplate",
     ]
 )
+
+
+def _sysctls(context: Mapping[str, Any]) -> tuple[Value[str], ...]:
+    found = items(context, "sysctls")
+    return tuple([Value(str(s.get("name")), place_of(s, "name"), "pod") for s in found if isinstance(s, dict)])
 
 
 def _replicas(resource: Mapping[str, Any]) -> Value[int]:
@@ -261,6 +266,8 @@ class _Pod:
 
     def _expanded(self, name: str, value: str, place: Place | None, env: Mapping[str, Setting]) -> Setting:
         """`$(OTHER)` in a value stands for a variable defined before it."""
+        if "$(" not in value:
+            return Setting(name, value, place)
         for match in REFERENCE.finditer(value):
             other = env.get(match[1])
             if other is not None and other.value is None:
@@ -339,7 +346,9 @@ def _words(item: Mapping[str, Any], key: str) -> tuple[Word, ...] | None:
         return (Word(words, place_of(item, key)),)
     if not isinstance(words, list):
         return None
-    return tuple(Word(as_text(word), place_of(words, index)) for index, word in enumerate(words))
+    if isinstance(words, PlacedList) and len(words) == len(words.places):
+        return tuple([Word(as_text(word), place) for word, place in zip(words, words.places, strict=True)])
+    return tuple([Word(as_text(word), place_of(words, index)) for index, word in enumerate(words)])
 
 
 def _ports(item: Mapping[str, Any]) -> Iterator[Port]:
@@ -383,10 +392,10 @@ def _resources(item: Mapping[str, Any]) -> Resources:
 
 def _probed_hosts(item: Mapping[str, Any]) -> Iterator[Value[str]]:
     lifecycle = mapping(item, "lifecycle")
-    handlers = [mapping(item, key) for key in ("livenessProbe", "readinessProbe", "startupProbe")]
-    handlers += [mapping(lifecycle, "postStart"), mapping(lifecycle, "preStop")]
+    handlers = [item.get(key) for key in ("livenessProbe", "readinessProbe", "startupProbe")]
+    handlers += [lifecycle.get("postStart"), lifecycle.get("preStop")]
     for handler in handlers:
-        for key in ("httpGet", "tcpSocket"):
+        for key in ("httpGet", "tcpSocket") if isinstance(handler, dict) else ():
             host = mapping(handler, key).get("host")
             if isinstance(host, str) and host:
                 yield Value(host, place_of(mapping(handler, key), "host"), "container")

@@ -108,19 +108,16 @@ def collect(resources: Iterable[Mapping[str, Any]], namespace: str = DEFAULT_NAM
     beside = Beside(configs, guards, runtimes_of(rest))
     for resource, space in spaced:
         _add(parts, resource, space, beside)
-    parts.services += _operator_services(parts, rest, namespace)
+    parts.services += _operator_services(parts, spaced)
     parts.policies += mesh_policies(spaced)
     parts.routes = guarded_routes(parts.routes, parts.services, spaced)
     return parts
 
 
-def _operator_services(parts: Parts, resources: Iterable[Mapping[str, Any]], namespace: str) -> list[Service]:
+def _operator_services(parts: Parts, resources: Iterable[tuple[Mapping[str, Any], str]]) -> list[Service]:
     """Services that operators make, where the object itself is not there, as it is in a live cluster."""
     there = {(service.namespace, service.name) for service in parts.services}
-    made = [
-        (*head_services(resource, space), *operator_services(resource, space))
-        for resource, space in ((resource, namespace_of(resource, namespace)) for resource in resources)
-    ]
+    made = [(*head_services(resource, space), *operator_services(resource, space)) for resource, space in resources]
     return [
         service for group in made if group and (group[0].namespace, group[0].name) not in there for service in group
     ]
@@ -239,7 +236,7 @@ def service(resource: Mapping[str, Any], namespace: str) -> Service:
 
 
 def _internal(annotations: Mapping[str, str], spec: Mapping[str, Any]) -> bool:
-    if any(annotations.get(key, "").lower() in values for key, values in INTERNAL_LOAD_BALANCER.items()):
+    if any(value.lower() in INTERNAL_LOAD_BALANCER.get(key, ()) for key, value in annotations.items()):
         return True
     external_controller = annotations.get("service.beta.kubernetes.io/aws-load-balancer-type") in ("external", "nlb-ip")
     if external_controller and "service.beta.kubernetes.io/aws-load-balancer-scheme" not in annotations:
