@@ -24,7 +24,12 @@ CATEGORY = "unauthenticated-endpoint"
 REFS = ("CWE-306", "API2:2023", "LLM06:2026", "AML.T0040", "AISVS-1.0:C5")
 
 
-def _judge(container: Container, scan: Scan, reach: Reach, limited: bool = False) -> Iterator[Verdict]:
+def _told(container: Container, scan: Scan) -> tuple[tuple[Door, bool], ...]:
+    """The doors that there is something to tell of, the farthest first, and whether each is open or may be."""
+    return scan.memo(("told doors", id(container)), lambda: tuple(_to_tell(container, scan)))
+
+
+def _to_tell(container: Container, scan: Scan) -> Iterator[tuple[Door, bool]]:
     told: set[str] = set()
     for door in sorted(doors(container, scan), key=lambda d: -d.reach):
         if door.running.id in told:
@@ -34,12 +39,20 @@ def _judge(container: Container, scan: Scan, reach: Reach, limited: bool = False
             told.add(door.running.id)
         elif answers == {"open"} or ("open" in answers and door.decision.missing):
             told.add(door.running.id)
-            same = ("door", door.running.id, door.role, answers, reach, limited)
+            yield door, True
+        elif door.decision.answer in ("required", "first-visitor"):
+            yield door, False
+
+
+def _judge(container: Container, scan: Scan, reach: Reach, limited: bool = False) -> Iterator[Verdict]:
+    for door, is_open in _told(container, scan):
+        if is_open:
+            same = ("door", door.running.id, door.role, door.decision.answers, reach, limited)
             if (door.reach, door.limited) == (reach, limited) and scan.first(container, same):
                 yield _verdict(door, container, scan)
             elif reach is Reach.INTERNET and door.endpoint is not None and door.endpoint.unseen:
                 yield unseen_ways(door, door.endpoint)
-        elif reach is Reach.CLUSTER and not limited and door.decision.answer in ("required", "first-visitor"):
+        elif reach is Reach.CLUSTER and not limited:
             yield passed()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from llmscan import (
     Container,
@@ -42,18 +43,31 @@ ALLOWS_ALL = re.compile(r"ALLOW_?ALL_?ORIGINS?|ORIGINS?_?ALLOW_?ALL|CORS_?ALLOW_
 EVERY_ORIGIN = frozenset({"*", ".*", "^.*$"})
 
 
-def _decisions(container: Container, scan: Scan) -> Iterator[tuple[Running, Decision]]:
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """Which web pages may call a product, and which rules tell of the answers that remain (None: no rule does)."""
+
+    running: Running
+    decision: Decision
+    rules: frozenset[str | None]
+
+
+def _decisions(container: Container, scan: Scan) -> tuple[Decided, ...]:
+    return scan.memo(("cors", id(container)), lambda: tuple(_decided(container, scan)))
+
+
+def _decided(container: Container, scan: Scan) -> Iterator[Decided]:
     if container.role == "init" or not scan.workload_of(container).runs:
         return
     for running in scan.products_of(container):
         decision = scan.decision("cors", running, container)
         if decision is not None and decision.possible and running.serves:
-            yield running, decision
+            yield Decided(running, decision, frozenset(BY_ANSWER.get(item.answer) for item in decision.possible))
 
 
 def _judge(container: Container, scan: Scan, id: str) -> Iterator[Verdict]:
-    for running, decision in _decisions(container, scan):
-        rules = {BY_ANSWER.get(item.answer) for item in decision.possible}
+    for decided in _decisions(container, scan):
+        running, decision, rules = decided.running, decided.decision, decided.rules
         if rules == {id}:
             found = decision.deciding
             if scan.first(container, ("cors", running.id, id, found.place if found is not None else None)):
@@ -145,7 +159,7 @@ def declared_any_origin(container: Container, scan: Scan) -> Iterator[Verdict]:
 
     List the origins of your own front ends instead.
     """
-    if container.role != "init" and not any(True for _ in _decisions(container, scan)):
+    if container.role != "init" and not _decisions(container, scan):
         yield from _declared((*container.env.values(), *_flags(container, scan)))
 
 

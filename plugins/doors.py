@@ -27,12 +27,7 @@ def doors(container: Container, scan: Scan) -> tuple[Door, ...]:
 
 
 def _doors(container: Container, scan: Scan) -> Iterator[Door]:
-    workload = scan.workload_of(container)
-    if container.role == "init" or not workload.runs:
-        return
-    for running in scan.products_of(container):
-        if not running.serves:
-            continue
+    for running in scan.serving(container):
         for role in _roles(running, container, scan):
             decision = scan.decision("authentication", running, container, role)
             if decision is not None and decision.possible:

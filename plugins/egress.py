@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from llmscan import (
@@ -25,6 +26,7 @@ from llmscan import (
 )
 from llmscan.commandline import line_text
 from llmscan.decisions import holds
+from llmscan.products import Product
 
 CATEGORY = "telemetry-egress"
 REFS = ("CWE-359", "AML.T0025", "LLM02:2026")
@@ -32,49 +34,71 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "EGR001": ("telemetry",),
     "EGR002": ("update-check",),
     "EGR003": ("cloud-relay", "callback"),
+    "EGR004": ("download",),
 }
+"""The kinds of entries that each rule tells of."""
 INSTALLS = re.compile(
     r"\b(?:pip3?|uv pip|conda|mamba)\s+install\b(?!.*--no-index)|\b(?:apt|apt-get|yum|dnf|microdnf)\s+(?:-\S+\s+)*install\b|\bapk\s+(?:-\S+\s+)*add\b"
     r"|\bnpm\s+(?:i|install|ci)\b|\bnpx\s+(?:-y|--yes)\b|\buvx\s+|\bcurl\b[^|]*\|\s*(?:ba|z)?sh\b|\bwget\b[^|]*\|\s*(?:ba|z)?sh\b"
 )
 
 
-def _judge(container: Container, scan: Scan, kinds: tuple[str, ...]) -> Iterator[Verdict]:
-    if container.role == "init" or not scan.workload_of(container).runs:
-        return
-    for running in scan.products_of(container):
-        if not running.serves or not scan.first(container, ("egress", running.id, kinds)):
-            continue
-        reading = scan.reading(running, container)
-        for entry in running.product.facts.get("egress", ()):
-            if entry.get("kind") in kinds:
-                yield from _entry(entry, running, reading)
+def _judge(container: Container, scan: Scan, rule: str) -> Iterator[Verdict]:
+    for running in scan.serving(container):
+        sendings = running.product.once(_by_rule)[rule]
+        if sendings and scan.first(container, ("egress", running.id, rule)):
+            reading = scan.reading(running, container)
+            for sending in sendings:
+                yield from _entry(sending, running, reading)
 
 
-def _entry(entry: Mapping[str, Any], running: Running, reading: Reading) -> Iterator[Verdict]:
-    decision = decide(entry["decision"], reading)
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """Something that a product sends, or fetches, unless it is told not to."""
+
+    facts: Mapping[str, Any]
+    what: str
+    setting: str
+    fix: str
+
+
+def _by_rule(product: Product) -> Mapping[str, list[Sending]]:
+    """What a product sends, by the rule that tells of it."""
+    entries = product.facts.get("egress", ())
+    return {
+        rule: [_sending(entry, product) for entry in entries if entry.get("kind") in kinds]
+        for rule, kinds in KINDS.items()
+    }
+
+
+def _sending(entry: Mapping[str, Any], product: Product) -> Sending:
+    what = f"{product.name}: {entry['what'].rstrip('.')}" + (f", to {entry['to']}" if entry.get("to") else "")
+    return Sending(entry, what, f"egress {entry['id']}", str(entry.get("fix", "")))
+
+
+def _entry(sending: Sending, running: Running, reading: Reading) -> Iterator[Verdict]:
+    decision = decide(sending.facts["decision"], reading)
     if not decision.possible:
         return
-    what = f"{running.name}: {entry['what'].rstrip('.')}" + (f", to {entry['to']}" if entry.get("to") else "")
-    setting = f"egress {entry['id']}"
-    if decision.answer == "off":
+    answer = decision.answer
+    if answer == "off":
         yield passed()
-    elif decision.answer == "on":
+    elif answer == "on":
         found = decision.deciding
-        misspelt = _misspelt(entry, reading)
+        misspelt = _misspelt(sending.facts, reading)
         place = misspelt[1] if misspelt else (found.place if found else None)
         said = f" {misspelt[0]}" if misspelt else ""
         yield fail(
-            f"{what}.{said}", fix=str(entry.get("fix", "")), place=place, setting=setting, product=running,
+            f"{sending.what}.{said}", fix=sending.fix, place=place, setting=sending.setting, product=running,
             evidence=Evidence.DECLARED if misspelt or (found is not None and found.declared) else Evidence.DEFAULT,
         )  # fmt: skip
     else:
         missing = "; ".join(dict.fromkeys(str(gap) for gap in decision.missing))
         yield unknown(
-            f"{what}, unless switched off; {missing}.",
+            f"{sending.what}, unless switched off; {missing}.",
             *decision.missing,
-            fix=str(entry.get("fix", "")),
-            setting=setting,
+            fix=sending.fix,
+            setting=sending.setting,
             product=running,
         )
 
@@ -95,7 +119,7 @@ def telemetry(container: Container, scan: Scan) -> Iterator[Verdict]:
 
     Switch the telemetry off with the setting that the product names, and let a network policy deny what should not leave.
     """
-    yield from _judge(container, scan, KINDS["EGR001"])
+    yield from _judge(container, scan, "EGR001")
 
 
 @rule("EGR002", "Asks the internet for updates", Severity.INFO, category="update-check", refs=REFS)
@@ -104,7 +128,7 @@ def update_check(container: Container, scan: Scan) -> Iterator[Verdict]:
 
     Switch the check off where your updates come another way.
     """
-    yield from _judge(container, scan, KINDS["EGR002"])
+    yield from _judge(container, scan, "EGR002")
 
 
 @rule("EGR003", "Relays requests to a cloud", Severity.MEDIUM, category="cloud-relay", refs=REFS)
@@ -113,7 +137,7 @@ def cloud_relay(container: Container, scan: Scan) -> Iterator[Verdict]:
 
     Switch the relay off unless it is what you want, and let only known callers reach the server.
     """
-    yield from _judge(container, scan, KINDS["EGR003"])
+    yield from _judge(container, scan, "EGR003")
 
 
 @rule("EGR004", "Downloads models or data when it starts", Severity.INFO, category="model-download", refs=REFS)
@@ -122,7 +146,7 @@ def download_at_start(container: Container, scan: Scan) -> Iterator[Verdict]:
 
     Bring the files along (a volume or an image), and switch the download off.
     """
-    yield from _judge(container, scan, ("download",))
+    yield from _judge(container, scan, "EGR004")
 
 
 @rule(
@@ -165,8 +189,9 @@ def telemetry_by_name(container: Container, scan: Scan) -> Iterator[Verdict]:
 
     Switch it off, and let a network policy deny what should not leave.
     """
-    known = (running for running in scan.products_of(container) if running.product.category != "base-image")
-    if container.role == "init" or not scan.workload_of(container).runs or any(True for _ in known):
+    if container.role == "init" or not container.env or not scan.workload_of(container).runs:
+        return
+    if any(running.product.category != "base-image" for running in scan.products_of(container)):
         return
     if any(name.startswith("OTEL_") for name in container.env):
         return  # telemetry then means traces that go to a collector of one's own

@@ -93,20 +93,27 @@ def _worst(endpoint: Endpoint, way: Way, scan: Scan) -> tuple[Severity, int]:
 
 
 def _judge(endpoint: Endpoint, scan: Scan, severity: Severity) -> Iterator[Verdict]:
+    for found, verdict in scan.memo(("exposed", id(endpoint)), lambda: tuple(_judged(endpoint, scan))):
+        if found is severity:
+            yield verdict
+
+
+def _judged(endpoint: Endpoint, scan: Scan) -> Iterator[tuple[Severity, Verdict]]:
+    """What is wrong with an endpoint, and how bad each is."""
     for way in exposing(endpoint):
-        worst = scan.memo(("worst way", _key(endpoint, way)), lambda way=way: _worst(endpoint, way, scan))  # type: ignore[misc]
-        if worst == (severity, id(endpoint)):
-            yield _verdict(endpoint, way)
-    if _may_be(endpoint, severity):
-        yield _unseen(endpoint)
+        severity, worst = scan.memo(("worst way", _key(endpoint, way)), lambda way=way: _worst(endpoint, way, scan))  # type: ignore[misc]
+        if worst == id(endpoint):
+            yield severity, _verdict(endpoint, way)
+    unseen = level(endpoint, Way("", Reach.INTERNET, ""))
+    if _may_be(endpoint, unseen):
+        yield unseen, _unseen(endpoint)
 
 
 def _may_be(endpoint: Endpoint, severity: Severity) -> bool:
-    """Whether a way that was not seen could open an endpoint to the internet, and be that bad."""
+    """Whether a way that was not seen could open an endpoint to the internet, where no other way is as bad as that."""
     if not endpoint.unseen or any(way.reach is Reach.INTERNET for way in endpoint.ways):
         return False
-    told = {level(endpoint, way) for way in exposing(endpoint)}
-    return severity not in told and severity is level(endpoint, Way("", Reach.INTERNET, ""))
+    return severity not in {level(endpoint, way) for way in exposing(endpoint)}
 
 
 def _unseen(endpoint: Endpoint) -> Verdict:

@@ -205,8 +205,8 @@ def seccomp_off(workload: Workload, scan: Scan) -> Iterator[Verdict]:
     Set the profile to `RuntimeDefault` (remove `seccomp=unconfined`).
     """
     values = [workload.security.seccomp, *(container.security.seccomp for container in workload.containers)]
-    off = [value for value in dict.fromkeys(values) if value.value == "Unconfined"]
-    for value in off:
+    off = [value for value in values if value.value == "Unconfined"]
+    for value in dict.fromkeys(off):
         yield fail(f"{workload.kind} '{workload.name}' runs without seccomp.", place=value.place, setting="seccomp")
     if not off:
         yield passed()
@@ -225,8 +225,8 @@ def apparmor_off(workload: Workload, scan: Scan) -> Iterator[Verdict]:
     Remove the override, or name `RuntimeDefault`.
     """
     values = [workload.security.app_armor, *(container.security.app_armor for container in workload.containers)]
-    off = [value for value in dict.fromkeys(values) if _off(value.value, workload.orchestrated)]
-    for value in off:
+    off = [value for value in values if _off(value.value, workload.orchestrated)]
+    for value in dict.fromkeys(off):
         yield fail(f"{workload.kind} '{workload.name}' runs without AppArmor.", place=value.place, setting="apparmor")
     if not off:
         yield passed()
@@ -291,8 +291,8 @@ def se_linux_loosened(workload: Workload, scan: Scan) -> Iterator[Verdict]:
         *workload.security.se_linux,
         *(v for container in workload.containers for v in container.security.se_linux),
     ]
-    loosened = [value for value in dict.fromkeys(values) if LOOSE_LABEL.match(value.value or "")]
-    for value in loosened:
+    loosened = [value for value in values if LOOSE_LABEL.match(value.value or "")]
+    for value in dict.fromkeys(loosened):
         yield fail(
             f"{workload.kind} '{workload.name}' overrides its SELinux label ({value.value}).",
             place=value.place,
@@ -316,8 +316,8 @@ def windows_host_process(workload: Workload, scan: Scan) -> Iterator[Verdict]:
     """
     values = [workload.security.windows_host_process]
     values += [container.security.windows_host_process for container in workload.containers]
-    chosen = [value for value in dict.fromkeys(values) if value.value]
-    for value in chosen:
+    chosen = [value for value in values if value.value]
+    for value in dict.fromkeys(chosen):
         yield fail(
             f"{workload.kind} '{workload.name}' runs on its Windows node itself.",
             place=value.place,

@@ -25,10 +25,17 @@ from llmscan import (
 from llmscan.commandline import line_text
 from llmscan.decisions import holds
 from llmscan.places import line_within, place_of
+from llmscan.products import Product
 
 CATEGORY = "unsafe-model-source"
 REFS = ("CWE-829", "LLM04:2026", "AML.T0010.003", "AML.T0011.000", "AISVS-1.0:C6")
-UNSAFE_KINDS = frozenset({"unsafe-format", "runtime-loading", "plain-http-hub"})
+IDS: Mapping[str, tuple[str, ...]] = {
+    "MOD001": ("remote-code",),
+    "MOD002": ("unsafe-format", "runtime-loading", "plain-http-hub"),
+    "MOD003": ("unpinned-revision",),
+}
+"""The ids of the entries that each rule tells of."""
+Entry = Mapping[str, Any]
 HUB_NAME = re.compile(r"^(?:hf://)?[A-Za-z0-9][\w.-]*/[\w.-]+$")
 COMMIT = re.compile(r"^[0-9a-f]{40}$")
 TRUSTS = re.compile(
@@ -47,16 +54,21 @@ HUB_VARIABLES = ("HF_ENDPOINT", "HF_HUB_ENDPOINT", "MODELSCOPE_ENDPOINT")
 MAX_TEXT = 200_000
 
 
-def _entries(container: Container, scan: Scan) -> Iterator[tuple[Running, Reading, Mapping[str, Any]]]:
+def _entries(container: Container, scan: Scan, rule: str) -> Iterator[tuple[Running, Reading, Entry]]:
+    """What is known of how the products of a container take their models, as far as a rule tells of it."""
     if not scan.workload_of(container).runs:
         return
     for running in scan.products_of(container):
-        reading = scan.reading(running, container)
-        for entry in running.product.facts.get("models", ()):
-            yield running, reading, entry
+        for entry in running.product.once(_by_rule)[rule]:
+            yield running, scan.reading(running, container), entry
 
 
-def _declared(entry: Mapping[str, Any], reading: Reading) -> Found | None:
+def _by_rule(product: Product) -> Mapping[str, list[Entry]]:
+    entries = product.facts.get("models", ())
+    return {rule: [entry for entry in entries if entry.get("id") in ids] for rule, ids in IDS.items()}
+
+
+def _declared(entry: Entry, reading: Reading) -> Found | None:
     """The setting of the deployment by which an entry holds, or None where it does not hold or holds by default alone."""
     held = holds(entry, reading)
     return next((item for item in held.found if item.declared), None) if held.truth else None
@@ -69,8 +81,8 @@ def remote_code(container: Container, scan: Scan) -> Iterator[Verdict]:
     Use models that need no remote code; else review it, pin the revision to a commit, and run it without network.
     """
     told = False
-    for running, reading, entry in _entries(container, scan):
-        found = _declared(entry, reading) if entry.get("id") == "remote-code" else None
+    for running, reading, entry in _entries(container, scan, "MOD001"):
+        found = _declared(entry, reading)
         if found is not None:
             told = True
             yield fail(
@@ -96,7 +108,7 @@ def _trusting_texts(container: Container, scan: Scan) -> Iterator[Verdict]:
             )
             return
     for setting in container.env.values():
-        if setting.value and (TRUSTS.search(setting.value) or TRUSTS.search(f"{setting.name}={setting.value}")):
+        if setting.value and TRUSTS.search(f"{setting.name}={setting.value}"):
             yield fail(
                 f"{setting.name} trusts code from the model's repository.", place=setting.place, setting=setting.name
             )
@@ -117,8 +129,8 @@ def unsafe_ways(container: Container, scan: Scan) -> Iterator[Verdict]:
 
     Serve safetensors or GGUF from a source that you control, over https, and keep loading to administrators.
     """
-    for running, reading, entry in _entries(container, scan):
-        found = _declared(entry, reading) if entry.get("id") in UNSAFE_KINDS else None
+    for running, reading, entry in _entries(container, scan, "MOD002"):
+        found = _declared(entry, reading)
         if found is not None:
             yield fail(
                 f"{running.name}: {str(entry['say']).rstrip('.')}.",
@@ -142,12 +154,8 @@ def unpinned_revision(container: Container, scan: Scan) -> Iterator[Verdict]:
     if not scan.workload_of(container).runs:
         return
     yield from _hub_arguments(container, scan)
-    for running, reading, entry in _entries(container, scan):
-        if (
-            entry.get("id") != "unpinned-revision"
-            or not running.serves
-            or not scan.first(container, ("revision", running.id))
-        ):
+    for running, reading, entry in _entries(container, scan, "MOD003"):
+        if not running.serves or not scan.first(container, ("revision", running.id)):
             continue
         model = _setting(entry, "model", reading)
         revision = _setting(entry, "revision", reading)
@@ -156,27 +164,27 @@ def unpinned_revision(container: Container, scan: Scan) -> Iterator[Verdict]:
         pinned = revision is not None and (
             revision.present is None or (revision.present and COMMIT.match(revision.value or ""))
         )
-        if (
-            not pinned
-            and holds({k: v for k, v in entry.items() if k in ("when", "since", "before")}, reading).truth is not False
-        ):
+        if not pinned and holds(entry, reading).truth is not False:
             yield fail(
                 f"{running.name} loads its model by a name that moves: {str(entry['say']).rstrip('.')}.", fix=str(entry.get("fix", "")),
                 place=model.place, setting="revision", product=running,
             )  # fmt: skip
 
 
-def _setting(entry: Mapping[str, Any], what: str, reading: Reading) -> Found | None:
+def _setting(entry: Entry, what: str, reading: Reading) -> Found | None:
     """The setting that an entry names for its model or revision; by default the one that is called so."""
     name = entry.get(what, what)
     return reading.setting(name) if name in reading.running.product.facts.get("settings", {}) else None
 
 
+def _fetches(product: Product) -> tuple[re.Pattern[str], ...]:
+    """The command lines by which a product fetches a model."""
+    return tuple(re.compile(pattern) for pattern in product.facts.get("fetches", ()))
+
+
 def _hub_arguments(container: Container, scan: Scan) -> Iterator[Verdict]:
     """Models fetched by a command or a `hf://` argument."""
-    fetches = [
-        re.compile(p) for running in scan.products_of(container) for p in running.product.facts.get("fetches", ())
-    ]
+    fetches = [pattern for running in scan.products_of(container) for pattern in running.product.once(_fetches)]
     for line in scan.command_lines(container):
         text = line_text(line)
         if (DOWNLOADS.search(text) or any(pattern.search(text) for pattern in fetches)) and "@sha256" not in text:

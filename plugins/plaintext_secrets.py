@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from llmscan import (
     Container,
@@ -108,8 +109,7 @@ def is_secret(name: str, value: str | None, *, own: bool | None = None) -> bool:
         hidden = MASKED.fullmatch(inside) or VARIABLE.search(inside) or OWN_PLACEHOLDER.search(inside)
         return not hidden and inside != "None"
     if (
-        not SECRET_NAME.search(_spaced(name))
-        or NO_SECRET_NAME.search(name)
+        not _named_for_a_secret(name)
         or VARIABLE.search(text)
         or (NOT_SECRET.match(text) and not (PASSWORD_NAME.search(name) and NUMBER.match(text)))
     ):
@@ -117,6 +117,11 @@ def is_secret(name: str, value: str | None, *, own: bool | None = None) -> bool:
     if own if own is not None else OWN_SECRET.search(name) and not OF_ANOTHER.search(name):
         return not OWN_PLACEHOLDER.search(text)
     return not PLACEHOLDER.search(text) and not NO_KEY.match(text)
+
+
+@lru_cache(maxsize=4096)
+def _named_for_a_secret(name: str) -> bool:
+    return bool(SECRET_NAME.search(_spaced(name)) and not NO_SECRET_NAME.search(name))
 
 
 def _password_inside(name: str, text: str) -> str | None:
@@ -177,7 +182,9 @@ def literal_secret(container: Container, scan: Scan) -> Iterator[Verdict]:
     """
     told: set[Place | str] = set()
     for setting in _settings(container, scan):
-        if setting.origin not in (Origin.LITERAL, Origin.CONFIG) or (setting.place or setting.name) in told:
+        if not setting.value or setting.origin not in (Origin.LITERAL, Origin.CONFIG):
+            continue
+        if told and (setting.place or setting.name) in told:
             continue
         if setting.origin == Origin.CONFIG and setting.value in _of_env_files(scan):
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,8 @@ from llmscan import (
     unknown,
 )
 from llmscan.commandline import SHELLS
-from llmscan.decisions import holds
+from llmscan.decisions import in_range
+from llmscan.products import Product
 
 CATEGORY = "runs-as-root"
 REFS = ("CWE-250", "AML.T0105", "CIS-Docker-1.6.0:4.1", "NSA-CISA-K8s-1.2:pods")
@@ -111,8 +113,7 @@ def _known_user(image: Image, container: Container, scan: Scan) -> User:
     for running in scan.products_of(container):
         if not running.because.startswith("image "):
             continue
-        entries = running.product.facts.get("image", {}).get("user", ())
-        user = _by_entries(entries, running, image, container, scan)
+        user = _by_entries(running, image, container, scan)
         if user is not None:
             return user
     gap = Gap(
@@ -125,24 +126,38 @@ def _known_user(image: Image, container: Container, scan: Scan) -> User:
     return User(None, "the deployment sets no user, and the image's own is not known here", gap=gap)
 
 
-def _by_entries(entries: Any, running: Running, image: Image, container: Container, scan: Scan) -> User | None:
-    import re
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the catalogue knows of the user of some images of a product."""
 
+    facts: Mapping[str, Any]
+    images: re.Pattern[str]
+    tags: re.Pattern[str]
+
+    def is_about(self, image: Image) -> bool:
+        """Whether an image is one of these."""
+        return self.images.search(image.name) is not None and self.tags.search(image.tag or "") is not None
+
+
+def _entries(product: Product) -> tuple[Entry, ...]:
+    entries = product.facts.get("image", {}).get("user", ())
+    return tuple(Entry(e, re.compile(e.get("images", "")), re.compile(e.get("tags", ""))) for e in entries)
+
+
+def _by_entries(running: Running, image: Image, container: Container, scan: Scan) -> User | None:
     possible: list[Mapping[str, Any]] = []
-    for entry in entries:
-        if "images" in entry and not re.search(entry["images"], image.name):
+    for entry in running.product.once(_entries):
+        if not entry.is_about(image):
             continue
-        if "tags" in entry and not re.search(entry["tags"], image.tag or ""):
-            continue
-        held = holds({k: v for k, v in entry.items() if k in ("since", "before")}, scan.reading(running, container))
+        held = in_range(entry.facts, scan.reading(running, container))
         if held.truth is False:
             continue
-        possible.append(entry)
+        possible.append(entry.facts)
         if held.truth:
             break
     if not possible:
         return None
-    kinds = {(entry.get("uid") == "0", bool(entry.get("drops_to"))) for entry in possible}
+    kinds = {(facts.get("uid") == "0", bool(facts.get("drops_to"))) for facts in possible}
     if len(kinds) > 1:
         gap = Gap(
             "version",
@@ -151,11 +166,11 @@ def _by_entries(entries: Any, running: Running, image: Image, container: Contain
             f"--assume-version {running.id}=VERSION",
         )
         return User(None, "which user the image runs as depends on its version", gap=gap, running=running)
-    entry = possible[0]
-    root = entry.get("uid") == "0"
-    who = entry.get("name") or entry.get("uid")
+    facts = possible[0]
+    root = facts.get("uid") == "0"
+    who = facts.get("name") or facts.get("uid")
     because = f"nothing sets a user, and image '{image.name}' runs as {'root' if root else f'user {who}'}"
-    drops_to = str(entry.get("drops_to", "")) if _own_entrypoint(container) else ""
+    drops_to = str(facts.get("drops_to", "")) if _own_entrypoint(container) else ""
     return User(root, because, drops_to=drops_to, running=running)
 
 

@@ -7,24 +7,32 @@ from typing import Any
 
 from llmscan import Container, Evidence, Reading, Rule, Running, Scan, Severity, Verdict, fail, hookimpl, rule
 from llmscan.decisions import holds
+from llmscan.products import Product
 
 CATEGORY = "dangerous-switch"
+Entry = Mapping[str, Any]
 REFS = ("CWE-489", "LLM03:2026", "AISVS-1.0:C9")
 
 
 def _judge(container: Container, scan: Scan, severity: Severity) -> Iterator[Verdict]:
-    if container.role == "init" or not scan.workload_of(container).runs:
-        return
-    for running in scan.products_of(container):
-        if not running.serves:
-            continue
-        reading = scan.reading(running, container)
-        for entry in running.product.facts.get("switches", ()):
-            if entry.get("severity") == str(severity) and scan.first(container, ("switch", running.id, entry["id"])):
-                yield from _entry(entry, running, reading)
+    for running in scan.serving(container):
+        entries = running.product.once(_by_severity).get(str(severity))
+        if entries:
+            reading = scan.reading(running, container)
+            for entry in entries:
+                if scan.first(container, ("switch", running.id, entry["id"])):
+                    yield from _entry(entry, running, reading)
 
 
-def _entry(entry: Mapping[str, Any], running: Running, reading: Reading) -> Iterator[Verdict]:
+def _by_severity(product: Product) -> Mapping[str, list[Entry]]:
+    """The switches of a product, by how bad each is."""
+    found: dict[str, list[Entry]] = {}
+    for entry in product.facts.get("switches", ()):
+        found.setdefault(entry.get("severity", ""), []).append(entry)
+    return found
+
+
+def _entry(entry: Entry, running: Running, reading: Reading) -> Iterator[Verdict]:
     held = holds(entry, reading)
     if not held.truth:
         return

@@ -131,7 +131,7 @@ def default_credential(container: Container, scan: Scan) -> Iterator[Verdict]:
 
 def _known_value(entry: Mapping[str, Any], reading: Any) -> Found | None:
     """The setting that holds a well-known value, or that is left out so that one holds."""
-    if not holds({k: v for k, v in entry.items() if k != "then"}, reading).truth:
+    if not holds(entry, reading).truth:
         return None
     if "setting" not in entry:
         held = condition(entry.get("when", {}), reading)

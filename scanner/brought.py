@@ -25,7 +25,7 @@ from llmscan.rules import CATEGORY, RULE_ID, TARGETS, Option, Rule
 HOOKS = frozenset(name for name in vars(hookspecs) if name.startswith("llmscan_"))
 RECORDS = frozenset({Verdict, Place, Resource, Related, Gap, ProductNote, Rule, Option, Format, FileCollector})
 """The records that plugins make themselves."""
-Field = tuple[str, Any, bool]
+Field = tuple[str, frozenset[type], Any, bool]
 
 
 class BadPlugin(Exception):
@@ -112,36 +112,38 @@ def checked_text(made: Format, given: Any) -> str:
 
 @dataclass(slots=True)
 class Progress:
-    """Which object a rule judges next; it moves on before the rule is called, so that one that raises is not tried again."""
+    """Which object a rule judges next: after one on which it raises, the one behind, so that it is not tried again."""
 
     next: int = 0
 
 
 def judge_on(rule: Rule, cases: Sequence[Case], progress: Progress, found: list[tuple[Case, Verdict]]) -> bool:
     """Judge from where `progress` stands, and put what the rule yields into `found`; of a case on which it raises, nothing."""
-    call = rule.call
-    for index in range(progress.next, len(cases)):
+    call, index = rule.call, progress.next - 1
+    try:
+        for index in range(progress.next, len(cases)):
+            case = cases[index]
+            given = call(case.target, case.scan)
+            if given is None:
+                raise BadPlugin("it returned None; a rule yields verdicts, or nothing at all")
+            made = list(given)
+            if not made:
+                continue
+            for one in made:
+                if not isinstance(one, Verdict):
+                    raise BadPlugin(f"it gave {_named(one)}, not a verdict: use fail(), unknown() or passed()")
+                if one.status is not Status.PASS:
+                    _fits(one, "a verdict")
+            found += [(case, one) for one in made]
+    finally:
         progress.next = index + 1
-        case = cases[index]
-        given = call(case.target, case.scan)
-        if given is None:
-            raise BadPlugin("it returned None; a rule yields verdicts, or nothing at all")
-        made = list(given)
-        if not made:
-            continue
-        for one in made:
-            if not isinstance(one, Verdict):
-                raise BadPlugin(f"it gave {_named(one)}, not a verdict: use fail(), unknown() or passed()")
-            if one.status is not Status.PASS:
-                _fits(one, "a verdict")
-        found += [(case, one) for one in made]
     return True
 
 
 def _fits(record: Any, what: str) -> None:
-    for name, allowed, deep in _fields(record.__class__):
+    for name, classes, allowed, deep in _fields(record.__class__):
         value = getattr(record, name)
-        if value.__class__ is not allowed and not isinstance(value, allowed):
+        if type(value) not in classes and not isinstance(value, allowed):
             raise BadPlugin(f"{what}: {name} is {_named(value)}")
         if deep and value:
             for part in value if type(value) is tuple else (value,):
@@ -158,9 +160,17 @@ def _part(part: Any, record: Any, name: str, what: str) -> None:
 
 @cache
 def _fields(record: type) -> tuple[Field, ...]:
-    """Each field: its name, what `isinstance` takes for its annotation, and whether its value has parts to look at."""
+    """Each field: its name, the classes it names, what `isinstance` takes for it, whether it has parts to look at."""
     hints = _hints(record)
-    return tuple((name, _plain(hint), _has_parts(hint)) for name, hint in hints.items() if hint is not Any)
+    return tuple(
+        (name, _classes(hint), _plain(hint), _has_parts(hint)) for name, hint in hints.items() if hint is not Any
+    )
+
+
+def _classes(hint: Any) -> frozenset[type]:
+    """The classes that an annotation names by themselves."""
+    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (_plain(hint),)
+    return frozenset(kind for kind in kinds if isinstance(kind, type))
 
 
 def _hints(record: type) -> Mapping[str, Any]:

@@ -47,6 +47,18 @@ class Expanded:
 Line = tuple[Expanded, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class WrittenFlag:
+    """A word that begins with a dash, and its parts: `head` (as `alike` has it), `equals` ("" or "=") and `value`."""
+
+    line: Line
+    index: int
+    text: str
+    head: str
+    equals: str
+    value: str
+
+
 def command_lines(container: Container, prefix: Sequence[str] = (), extra: Sequence[str] = ()) -> tuple[Line, ...]:
     """Each simple command that the container starts, its variables put in.
 
@@ -169,9 +181,11 @@ def expand(text: str, env: Mapping[str, Setting]) -> tuple[str | None, Origin, G
 
 
 def _expand(word: Word, env: Mapping[str, Setting]) -> Expanded:
-    value, origin, gap = expand(word.text, env)
     if word.gap is not None:
         return Expanded(word.text, None, word.place, Origin.UNRESOLVED, word.gap)
+    if "$" not in word.text:
+        return Expanded(word.text, word.text, word.place, Origin.LITERAL, None)
+    value, origin, gap = expand(word.text, env)
     return Expanded(word.text, value, word.place, origin, gap)
 
 
@@ -180,44 +194,56 @@ def line_text(line: Line) -> str:
     return " ".join(word.raw if word.value is None else word.value for word in line)
 
 
-def find_flag(lines: Sequence[Line], names: Sequence[str], *, switch: bool = False, negative: str = "") -> Flag | None:
-    """The last occurrence of a flag by any of its `names`, as `--name value`, `--name=value` or a bare switch."""
-    found: Flag | None = None
-    wanted = {_alike(name) for name in names}
-    short = [name for name in names if len(name) == 2]
+def written_flags(lines: Sequence[Line]) -> tuple[WrittenFlag, ...]:
+    """The flags of some command lines, in order."""
+    found: list[WrittenFlag] = []
     for line in lines:
         for index, word in enumerate(line):
             text = word.raw if word.value is None else word.value
-            if text[:1] != "-":
-                continue
-            head, equals, value = text.partition("=")
-            head = _alike(head)
-            if negative and head == _alike(negative):
-                found = Flag("false", word.place)
-            elif head in wanted:
-                found = _flag_value(line, index, word, equals, value, switch)
-            elif short:
-                found = _attached(text, short, word) or found
+            if text[:1] == "-":
+                head, equals, value = text.partition("=")
+                found.append(WrittenFlag(line, index, text, alike(head), equals, value))
+    return tuple(found)
+
+
+def find_flag(
+    written: Sequence[WrittenFlag], names: Sequence[str], *, switch: bool = False, negative: str = ""
+) -> Flag | None:
+    """The last occurrence of a flag by any of its `names`, as `--name value`, `--name=value` or a bare switch."""
+    if not written:
+        return None
+    found: Flag | None = None
+    wanted = {alike(name) for name in names}
+    unwanted = alike(negative)
+    short = [name for name in names if len(name) == 2]
+    for one in written:
+        if negative and one.head == unwanted:
+            found = Flag("false", one.line[one.index].place)
+        elif one.head in wanted:
+            found = _flag_value(one, switch)
+        elif short:
+            found = _attached(one, short) or found
     return found
 
 
-def _alike(flag: str) -> str:
-    """Long flags are the same with `_` for `-`."""
+def alike(flag: str) -> str:
+    """A flag as it is compared: long flags are the same with `_` for `-`."""
     return flag.replace("_", "-") if flag.startswith("--") else flag
 
 
-def _attached(text: str, names: Sequence[str], word: Expanded) -> Flag | None:
+def _attached(written: WrittenFlag, names: Sequence[str]) -> Flag | None:
     """`-p8000`: a short flag of two letters with its value attached. Only for a digit, else too much would match."""
     for name in names:
-        if text.startswith(name) and text[2:].isdigit():
-            return Flag(text[2:], word.place)
+        if written.text.startswith(name) and written.text[2:].isdigit():
+            return Flag(written.text[2:], written.line[written.index].place)
     return None
 
 
-def _flag_value(line: Line, index: int, word: Expanded, equals: str, value: str, switch: bool) -> Flag:
-    if equals:
-        return Flag(None if word.value is None else _unquoted(value), word.place, word.origin, word.gap)
-    following = line[index + 1] if index + 1 < len(line) else None
+def _flag_value(written: WrittenFlag, switch: bool) -> Flag:
+    line, word = written.line, written.line[written.index]
+    if written.equals:
+        return Flag(None if word.value is None else _unquoted(written.value), word.place, word.origin, word.gap)
+    following = line[written.index + 1] if written.index + 1 < len(line) else None
     if switch or following is None or re.match(r"--?[A-Za-z]", following.raw):
         return Flag("true", word.place)
     return Flag(_unquoted(following.value), following.place or word.place, following.origin, following.gap)

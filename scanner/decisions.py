@@ -7,19 +7,22 @@ that may or may not hold leaves every later answer possible too; the answer is c
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from packaging.version import Version
 
 from llmscan.findings import Evidence
 from llmscan.model import Gap, Origin
+from llmscan.products import Product
 from llmscan.settings import Found, Reading
 
 Clause = Mapping[str, Any]
 Truth = bool | None
+Q = TypeVar("Q")
+T = TypeVar("T")
 
 
 class Held(NamedTuple):
@@ -81,12 +84,69 @@ YES, NO = Held(True), Held(False)
 _version = lru_cache(maxsize=None)(Version)
 
 
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[T]):
+    """What holds for containers that say nothing of what is asked for, and the settings that were looked at."""
+
+    given: T
+    looked_at: Mapping[str, Found]
+
+
 def decide(clauses: Sequence[Clause], reading: Reading) -> Decision:
     """Evaluate a decision list. An empty `possible` means that no clause holds: the catalogue does not know."""
+    return _answered(_decide, clauses, reading)
+
+
+def holds(clause: Clause, reading: Reading) -> Held:
+    """Whether a clause's version range and condition hold."""
+    return _answered(_holds, clause, reading) if "when" in clause else in_range(clause, reading)
+
+
+def _answered(answer: Callable[[Q, Reading], T], question: Q, reading: Reading) -> T:
+    """The answer to a question; of the product's own facts, once for all containers that say nothing of it."""
+    said = reading.said
+    if said is None:
+        return answer(question, reading)
+    asked = reading.running.product.once(_asked).get(id(question))
+    if asked is None or not asked.isdisjoint(said):
+        return answer(question, reading)
+    answers = reading.silent.answers
+    key = (answer, id(question))
+    if key not in answers:
+        silent = replace(reading.silent, cache={})
+        answers[key] = Answer(answer(question, silent), silent.cache)
+    found: Answer[T] = answers[key]
+    reading.cache.update(found.looked_at)
+    return found.given
+
+
+def _asked(product: Product) -> Mapping[int, Set[str]]:
+    """The settings that each list and mapping of a product's facts asks for, by its id: the product keeps them all."""
+    found: dict[int, Set[str]] = {}
+    _note_asked(product.facts, found)
+    return found
+
+
+def _note_asked(node: Any, found: dict[int, Set[str]]) -> Set[str]:
+    asked: set[str] = set()
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            asked |= _note_asked(value, found)
+            asked.add(key)
+    elif isinstance(node, list):
+        for item in node:
+            asked |= _note_asked(item, found)
+    else:
+        return asked
+    found[id(node)] = asked
+    return asked
+
+
+def _decide(clauses: Sequence[Clause], reading: Reading) -> Decision:
     possible: list[Possible] = []
     missing: list[Gap] = []
     for clause in clauses:
-        held = holds(clause, reading)
+        held = _holds(clause, reading)
         if held.truth is False:
             continue
         possible.append(Possible(str(clause.get("then", "")), clause, held.found))
@@ -97,10 +157,8 @@ def decide(clauses: Sequence[Clause], reading: Reading) -> Decision:
     return Decision(tuple(possible), tuple(missing) if len(answers) > 1 else (), answers)
 
 
-def holds(clause: Clause, reading: Reading) -> Held:
-    """Whether a clause's version range and condition hold."""
-    since, before = clause.get("since"), clause.get("before")
-    version = YES if since is None and before is None else _in_range(since, before, reading)
+def _holds(clause: Clause, reading: Reading) -> Held:
+    version = in_range(clause, reading)
     if version.truth is False or "when" not in clause:
         return version
     held = condition(clause["when"], reading)
@@ -118,7 +176,11 @@ def version_gap(reading: Reading) -> Gap:
     )
 
 
-def _in_range(since: str | None, before: str | None, reading: Reading) -> Held:
+def in_range(clause: Clause, reading: Reading) -> Held:
+    """Whether the version is one of those that a clause is about, whatever its condition says."""
+    since, before = clause.get("since"), clause.get("before")
+    if since is None and before is None:
+        return YES
     version = reading.running.version
     if version is None:
         return _unknown_version(since, before, reading)

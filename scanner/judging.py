@@ -145,11 +145,13 @@ def _own(made: Finding, stack: Stack) -> bool:
 
 def _held_back(rule: Rule, verdict: Verdict, case: Case) -> Verdict:
     """Of an object that was seen in part, what no line of its own says is not known."""
+    if verdict.status is not Status.FAIL:
+        return verdict
     target = case.target
     workload = target if isinstance(target, Workload) else getattr(target, "workload", None)
     if isinstance(target, Container):
         workload = case.scan.workload_of(target)
-    if workload is None or workload.partial is None or verdict.status is not Status.FAIL:
+    if workload is None or workload.partial is None:
         return verdict
     if verdict.place is not None and verdict.place not in (
         case.place,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from packaging.version import InvalidVersion, Version
@@ -25,6 +25,7 @@ NOT_PLAIN = re.compile(r"\\[A-Za-z]|\[[^\]]*\]|[.^$]")
 GROUP = re.compile(r"\([^()]*\)(?:[?*]|\{[^}]*\})?")
 OPTIONAL = re.compile(r".(?:[?*]|\{[^}]*\})", re.DOTALL)
 Facts = Mapping[str, Any]
+T = TypeVar("T")
 NO_SERVERS = frozenset(
     {
         "[", "awk", "aws", "cat", "cd", "chmod", "chown", "cp", "curl", "date", "done", "echo", "exit", "export", "false", "fi", "find", "for",
@@ -85,23 +86,30 @@ class Product:
     id: str
     source: str = field(repr=False)
     identify: Facts = field(repr=False, default_factory=dict)
+    _made: dict[Any, Any] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    def once(self, make: Callable[[Product], T]) -> T:
+        """What a function makes of this product's facts, which never change: made when it is first asked for."""
+        if make not in self._made:
+            self._made[make] = make(self)
+        return self._made[make]  # type: ignore[no-any-return]
 
     @cached_property
     def facts(self) -> Facts:
         """The whole file as nested mappings; every scalar is a text."""
         return _parse(self.source, self.id)
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The name that people know it by."""
         return str(self.facts.get("name", self.id))
 
-    @property
+    @cached_property
     def category(self) -> str:
         """`inference-server`, `ui`, `log-collector`, ..."""
         return str(self.facts.get("category", ""))
 
-    @property
+    @cached_property
     def roles(self) -> tuple[str, ...]:
         """`serves-models`, `collects-logs`, ..."""
         return tuple(self.facts.get("roles", ()))
@@ -191,7 +199,7 @@ def _command_pattern(entry: Any) -> CommandPattern:
     return CommandPattern(fields["pattern"], fields.get("identifies") == "weak", required_literal(fields["pattern"]))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Running:
     """A product that a container runs. `version` None: not known, and `unknown_because` says why."""
 
@@ -218,6 +226,10 @@ class Running:
 
     def note(self) -> ProductNote:
         """What a finding says of it."""
+        return self._note
+
+    @cached_property
+    def _note(self) -> ProductNote:
         return ProductNote(self.id, self.name, str(self.version or ""), self.because)
 
 
@@ -229,6 +241,7 @@ class Catalogue:
         self.assumed = dict(assumed or {})
         self._by_image: dict[tuple[str, str | None, str | None], tuple[Running, ...]] = {}
         self._by_command: dict[str, tuple[tuple[Product, bool], ...]] = {}
+        self._by_reason: dict[tuple[str, str, bool], Running] = {}
 
     def identify(self, container: Container, workload: Workload, lines: tuple[Line, ...]) -> tuple[Running, ...]:
         """The products that a container runs, from image, command lines, variables and its owner's kind; never from given names."""
@@ -238,11 +251,12 @@ class Catalogue:
         for running in (*started, *self._from_variables(container), *self._from_kind(container, workload)):
             known = found.get(running.id)
             found[running.id] = running if known is None else _joined(known, running)
-        for id, running in list(found.items()):
-            client = any(pattern.search(text) for text in texts for pattern in running.product.clients)
-            serves = any(one.id == id for one in started) or (running.serves and not client)
-            serves = serves and not _ends(container, workload)
-            found[id] = self._dated(replace(running, serves=serves), workload)
+        if not found:
+            return ()
+        ends, ids = _ends(container, workload), {running.id for running in started}
+        for id, running in found.items():
+            serves = not ends and (id in ids or (running.serves and not _is_client(running.product, texts)))
+            found[id] = self._dated(_serving(running, serves), workload)
         strong = [running for running in found.values() if not running.weak or _on_its_port(running, container)]
         images = {running.id for running in strong if running.by_image}
         return tuple(r for r in strong if r.by_image or not (r.product.unless & images))
@@ -254,8 +268,9 @@ class Catalogue:
 
     def _from_variables(self, container: Container) -> Iterable[Running]:
         for name in container.env:
-            for product in self._variables.get(name, ()):
-                yield self._seen(product, f"variable {name}")
+            if name in self._variables:
+                for product in self._variables[name]:
+                    yield self._seen(product, f"variable {name}")
 
     def _from_kind(self, container: Container, workload: Workload) -> Iterable[Running]:
         if workload.kind in self._kinds and _is_operators(container, workload):
@@ -302,9 +317,12 @@ class Catalogue:
         return result
 
     def _seen(self, product: Product, because: str, *, weak: bool = False) -> Running:
-        version = self.assumed.get(product.id)
-        why = "" if version else "the image does not tell it"
-        return Running(product, version, because, why, weak=weak)
+        key = (product.id, because, weak)
+        if key not in self._by_reason:
+            version = self.assumed.get(product.id)
+            why = "" if version else "the image does not tell it"
+            self._by_reason[key] = Running(product, version, because, why, weak=weak)
+        return self._by_reason[key]
 
     def _from_image(self, image: Image | None) -> tuple[Running, ...]:
         if image is None:
@@ -370,12 +388,21 @@ def _ends(container: Container, workload: Workload) -> bool:
 def _used(running: Running, container: Container, lines: tuple[Line, ...]) -> Running:
     """A product whose image is recognised, and whether the container starts it or only uses what the image holds."""
     busy = container.command is not None and bool(lines) and all(map(_only_uses, lines))
-    return replace(running, serves=False) if busy else running
+    return _serving(running, not busy)
+
+
+def _serving(running: Running, serves: bool) -> Running:
+    return running if running.serves == serves else replace(running, serves=serves)
+
+
+def _is_client(product: Product, texts: Sequence[str]) -> bool:
+    """Whether a command line is one on which the product serves nobody."""
+    return any(pattern.search(text) for text in texts for pattern in product.clients)
 
 
 def _joined(known: Running, other: Running) -> Running:
     """Two pieces of evidence for one product; the image's, which comes first, tells the version."""
-    return replace(known, weak=False)
+    return replace(known, weak=False) if known.weak else known
 
 
 def _on_its_port(running: Running, container: Container) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from llmscan.findings import Related
 from llmscan.model import (
@@ -66,7 +67,7 @@ class Way:
     conditional: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Endpoint:
     """A port on which a container serves, with every way that leads to it."""
 
@@ -85,7 +86,7 @@ class Endpoint:
     unseen: tuple[Gap, ...] = ()
     """Lists that the API did not give and that may hold further ways to it: its reach is at least what it says."""
 
-    @property
+    @cached_property
     def reach(self) -> Reach:
         """The farthest reach of all ways that ask nobody for a credential; of all ways, if each of them asks."""
         open_ways = [way for way in self.ways if not way.authenticated_by] or list(self.ways)
@@ -158,6 +159,8 @@ class Links:
         self.gateways = {f"{gateway.namespace}/{gateway.name}": gateway for gateway in stack.gateways}
         self.services: dict[tuple[str, str, str], list[Service]] = {}
         self.unseen = tuple(gap for gap in stack.gaps if gap.resource in WAYS_IN)
+        self._services_of: dict[int, tuple[Workload, tuple[Service, ...]]] = {}
+        """By the id of the workload, which is kept beside them so that no other can have that id."""
         self._in_file: dict[str, list[Workload]] = {}
         self._labelled: dict[tuple[str, str, str], list[Workload]] = {}
         for workload in stack.workloads:
@@ -170,10 +173,15 @@ class Links:
                 key3 = (service.namespace, *next(iter(service.selector.items())))
                 self.services.setdefault(key3, []).append(service)
 
-    def services_of(self, workload: Workload) -> Iterator[Service]:
+    def services_of(self, workload: Workload) -> tuple[Service, ...]:
         """The Services that select the pods of a workload."""
-        if not workload.orchestrated:
-            return
+        known = self._services_of.get(id(workload))
+        if known is None:
+            services = tuple(self._selecting(workload)) if workload.orchestrated else ()
+            known = self._services_of[id(workload)] = (workload, services)
+        return known[1]
+
+    def _selecting(self, workload: Workload) -> Iterator[Service]:
         seen: set[int] = set()
         for key, value in workload.labels.items():
             for service in self.services.get((workload.namespace, key, value), ()):
@@ -224,18 +232,20 @@ class Links:
         """The endpoints of one container, each with the ways to it."""
         if container.role == "init":
             return
-        services = list(self.services_of(workload))
+        services = self.services_of(workload)
         every = list(self.policies_of(workload))
         policies = [policy for policy in every if policy.ingress is not None]
         guard = next((policy.authenticates for policy in every if policy.authenticates), "")
         for port, protocol, role, product, loopback, place in _ports(workload, container, known, services):
-            ways = tuple(_guarded(way, guard) for way in self._ways(workload, container, port, services, loopback))
-            limited = _limited(policies, port, container)
+            ways = tuple(self._ways(workload, container, port, services, loopback))
+            if guard:
+                ways = tuple(_guarded(way, guard) for way in ways)
+            limited = _limited(policies, port, container) if policies else ()
             unseen = self.unseen if workload.orchestrated and not loopback else ()
             yield Endpoint(workload, container, port, protocol, role, product, place, ways, limited, unseen)
 
     def _ways(
-        self, workload: Workload, container: Container, port: int, services: list[Service], loopback: bool
+        self, workload: Workload, container: Container, port: int, services: tuple[Service, ...], loopback: bool
     ) -> Iterator[Way]:
         yield _own_way(workload, loopback)
         for published in container.published:
@@ -283,7 +293,7 @@ class Links:
 
 def _guarded(way: Way, guard: str) -> Way:
     """A way with what asks at the workload itself (the sidecar of a mesh), unless something asks before."""
-    if not guard or way.authenticated_by or way.kind in ("host network", "hostPort"):
+    if way.authenticated_by or way.kind in ("host network", "hostPort"):
         return way
     return replace(way, authenticated_by=guard)
 
@@ -321,14 +331,20 @@ def _meant(route: Route, backend: Backend, port: ServicePort) -> bool:
     return route.kind == "Route" and str(backend.port) == str(target)
 
 
+ON_LOOPBACK = Way("pod", Reach.LOOPBACK, "it listens on loopback alone")
+IN_CLUSTER = Way("pod", Reach.CLUSTER, "every pod of the cluster can reach its address")
+WITHOUT_NETWORK = Way("pod", Reach.LOOPBACK, "it has no network")
+ON_NETWORKS = Way("container network", Reach.CLUSTER, "every container on its networks can reach it")
+
+
 def _own_way(workload: Workload, loopback: bool) -> Way:
     if loopback:
-        return Way("pod", Reach.LOOPBACK, "it listens on loopback alone")
+        return ON_LOOPBACK
     if workload.orchestrated:
-        return Way("pod", Reach.CLUSTER, "every pod of the cluster can reach its address")
+        return IN_CLUSTER
     if not workload.networks and not workload.host_network.value and not workload.shares_network_with:
-        return Way("pod", Reach.LOOPBACK, "it has no network")
-    return Way("container network", Reach.CLUSTER, "every container on its networks can reach it")
+        return WITHOUT_NETWORK
+    return ON_NETWORKS
 
 
 def _published_way(published: Published, workload: Workload) -> Way:

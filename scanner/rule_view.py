@@ -43,6 +43,11 @@ class Scan:
         self._lines: dict[int, tuple[Line, ...]] = {}
         self._products: dict[int, tuple[Running, ...]] = {}
         self._endpoints: dict[int, tuple[Endpoint, ...]] = {}
+        self._serving: dict[int, tuple[Running, ...]] = {}
+        self._readings: dict[tuple[int, str], Reading] = {}
+        self._decisions: dict[tuple[int, str, str, str], Decision | None] = {}
+        self._first: dict[tuple[str | None, ...], dict[Any, int]] = {}
+        self._firsts: dict[int, dict[Any, int]] = {}
         self._memo: dict[Any, Any] = {}
         for workload in stack.workloads:
             for container in workload.containers:
@@ -51,8 +56,10 @@ class Scan:
     def observe(self, observed: Observations) -> None:
         """Take in what probes saw; what was concluded before is concluded anew."""
         self.observed = observed
-        for concluded in (self._products, self._endpoints, self._memo):
-            concluded.clear()
+        concluded: list[dict[Any, Any]] = [self._products, self._serving, self._endpoints, self._readings]
+        concluded += [self._decisions, self._first, self._firsts, self._memo]
+        for one in concluded:
+            one.clear()
 
     def workload_of(self, container: Container) -> Workload:
         """The workload that a container belongs to."""
@@ -75,9 +82,22 @@ class Scan:
             self._products[id(container)] = found
         return found
 
+    def serving(self, container: Container) -> tuple[Running, ...]:
+        """The products with which a container serves; none of an init container, or where nothing is to run."""
+        found = self._serving.get(id(container))
+        if found is None:
+            idle = container.role == "init" or not self.workload_of(container).runs
+            found = () if idle else tuple(running for running in self.products_of(container) if running.serves)
+            self._serving[id(container)] = found
+        return found
+
     def reading(self, running: Running, container: Container) -> Reading:
         """The settings of a product as the container has them."""
-        return self.memo(("reading", running.id, id(container)), lambda: self._reading(running, container))
+        key = (id(container), running.product.id)
+        found = self._readings.get(key)
+        if found is None:
+            found = self._readings[key] = self._reading(running, container)
+        return found
 
     def _reading(self, running: Running, container: Container) -> Reading:
         workload = self.workload_of(container)
@@ -109,10 +129,10 @@ class Scan:
 
     def decision(self, block: str, running: Running, container: Container, role: str = "") -> Decision | None:
         """The outcome of a product's decision block, as probes saw it or else by settings and defaults; None where nothing is known."""
-        return self.memo(
-            ("decision", block, role, running.id, id(container)),
-            lambda: self._decision(block, running, container, role),
-        )
+        key = (id(container), running.product.id, block, role)
+        if key not in self._decisions:
+            self._decisions[key] = self._decision(block, running, container, role)
+        return self._decisions[key]
 
     def _decision(self, block: str, running: Running, container: Container, role: str) -> Decision | None:
         clauses = running.product.facts.get(block)
@@ -140,9 +160,13 @@ class Scan:
 
     def first(self, container: Container, key: Any) -> bool:
         """Whether this is the first container of its object that asks for `key`: replicas of a template make one mistake."""
-        workload = self.workload_of(container)
-        whole = ("first", workload.kind, workload.namespace, workload.name, workload.place and workload.place.path, key)
-        return self.memo(whole, lambda: id(container)) == id(container)
+        first = self._firsts.get(id(container))
+        if first is None:
+            workload = self.workload_of(container)
+            path = workload.place.path if workload.place is not None else None
+            whole = (workload.kind, workload.namespace, workload.name, path)
+            first = self._firsts[id(container)] = self._first.setdefault(whole, {})
+        return first.setdefault(key, id(container)) == id(container)
 
     def containers(self) -> Iterator[tuple[Workload, Container]]:
         """Every container of the stack with its workload."""

@@ -18,6 +18,9 @@ RULE_ID = re.compile(r"[A-Z]{2,8}[0-9]{3}\Z")
 CATEGORY = re.compile(r"[a-z]+(?:-[a-z]+)*\Z")
 TARGETS: Mapping[type, str] = {Container: "container", Workload: "workload", Endpoint: "endpoint", Stack: "stack"}
 
+PASSED = Verdict(Status.PASS)
+"""What most passes say: they are many, and one record serves for all of them."""
+
 
 class BadRule(Exception):
     """A rule that cannot be registered; the text says which and why."""
@@ -127,7 +130,7 @@ def fail(
 ) -> Verdict:
     """The object is wrong in what this rule looks at. See `Verdict` for the arguments; `product` is what `scan.products_of` gives."""
     note = product.note() if product is not None else None
-    return Verdict(Status.FAIL, message, fix, place, evidence, setting, resource, via, reach, product=note, quote=quote)
+    return Verdict(Status.FAIL, message, fix, place, evidence, setting, resource, via, reach, (), note, quote)
 
 
 def unknown(
@@ -157,4 +160,6 @@ def unknown(
 
 def passed(message: str = "", *, evidence: Evidence = Evidence.DECLARED) -> Verdict:
     """The object is right in what this rule looks at."""
+    if not message and evidence is Evidence.DECLARED:
+        return PASSED
     return Verdict(Status.PASS, message, evidence=evidence)

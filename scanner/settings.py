@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from packaging.version import Version
+
 from llmscan import config_files
-from llmscan.commandline import Expanded, Line, arguments, command_lines, expand, find_flag, line_text
+from llmscan.commandline import (
+    Expanded,
+    Line,
+    WrittenFlag,
+    alike,
+    arguments,
+    command_lines,
+    expand,
+    find_flag,
+    line_text,
+    written_flags,
+)
 from llmscan.model import Container, Gap, Origin, Workload
 from llmscan.places import Place
-from llmscan.products import Running
+from llmscan.products import Product, Running
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +55,39 @@ class Found:
 
 
 ABSENT = Found(False)
+SILENT, NOWHERE = Container("", None, command=()), Workload("", "")
+"""A container that says nothing, not even what its image's entrypoint would."""
 NAMED_FOR_FLAGS = re.compile(r"arg|opt|flag|extra|param|command|cmd", re.IGNORECASE)
 """Names of variables that hold whole flags rather than the value of one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sayings:
+    """By what a container can say something of the settings of one product, each with their names."""
+
+    variables: Mapping[str, Set[str]]
+    flags: Mapping[str, Set[str]]
+    """By the flag, as `alike` has it."""
+    any_flag: Set[str]
+    arguments: Set[str]
+    files: Set[str]
+    fields: Set[str]
+
+
+def _sayings(product: Product) -> Sayings:
+    variables: dict[str, set[str]] = {}
+    flags: dict[str, set[str]] = {}
+    others: dict[str, set[str]] = {"flag": set(), "argument": set(), "config": set(), "field": set()}
+    for name, definition in product.facts.get("settings", {}).items():
+        for source in definition.get("from", ()):
+            if "env" in source:
+                variables.setdefault(source["env"], set()).add(name)
+            if "flag" in source:
+                for flag in (source["flag"], *source.get("aliases", ()), source.get("negative", "")):
+                    flags.setdefault(alike(flag), set()).add(name)
+            for kind in others.keys() & source.keys():
+                others[kind].add(name)
+    return Sayings(variables, flags, others["flag"], others["argument"], others["config"], others["field"])
 
 
 @dataclass(frozen=True)
@@ -59,10 +103,60 @@ class Reading:
 
     def setting(self, name: str) -> Found:
         """What holds for the product's setting `name`. Raises KeyError where the product has none of that name."""
-        if name not in self.cache:
-            definition = self.running.product.facts.get("settings", {})[name]
-            self.cache[name] = self._resolve(name, definition)
-        return self.cache[name]
+        found = self.cache.get(name)
+        if found is None:
+            if self.said is None or name in self.said:
+                found = self._resolve(name, self.running.product.facts.get("settings", {})[name])
+            else:
+                found = self.silent.setting(name)
+            self.cache[name] = found
+        return found
+
+    @cached_property
+    def said(self) -> frozenset[str] | None:
+        """The settings of which the container says anything, or may; None: of any, as a part of it was not seen."""
+        if self.container.gaps or self.container is SILENT:
+            return None
+        sayings = self.running.product.once(_sayings)
+        said: set[str] = set()
+        for name in sayings.variables.keys() & self.container.env.keys():
+            said |= sayings.variables[name]
+        if self.container.files:
+            said |= sayings.files
+        if self.workload.resource is not None:
+            said |= sayings.fields
+        if sayings.arguments and self.lines:
+            said |= sayings.arguments
+        if sayings.flags:
+            said.update(self._said_by_flags(sayings))
+        return frozenset(said)
+
+    def _said_by_flags(self, sayings: Sayings) -> Iterator[str]:
+        if any(word.gap is not None for line in self.lines for word in line):
+            yield from sayings.any_flag
+        for written in self.flags:
+            yield from sayings.flags.get(written.head, ())
+            yield from sayings.flags.get(written.text[:2], ())  # a short one with its value attached
+
+    @cached_property
+    def silent(self) -> Reading:
+        """The reading of a container that says nothing: one for all containers that run the same version."""
+        running = self.running
+        readings = running.product.once(_silent_readings)
+        key = (running.version, running.unknown_because, running.by_image)
+        if key not in readings:
+            readings[key] = Reading(running, SILENT, NOWHERE)
+        return readings[key]
+
+    @cached_property
+    def answers(self) -> dict[Any, Any]:
+        """What `llmscan.decisions` concluded from this reading."""
+        return {}
+
+    @cached_property
+    def flags(self) -> tuple[WrittenFlag, ...]:
+        """The flags on the command lines."""
+        return written_flags(self.lines)
 
     @cached_property
     def lines(self) -> tuple[Line, ...]:
@@ -128,7 +222,7 @@ class Reading:
     def _from_flag(self, source: Mapping[str, Any]) -> Found:
         names = [source["flag"], *source.get("aliases", ())]
         switch = source.get("switch") == "true"
-        flag = find_flag(self.lines, names, switch=switch, negative=source.get("negative", ""))
+        flag = find_flag(self.flags, names, switch=switch, negative=source.get("negative", ""))
         if flag is not None:
             return Found(True, flag.value, names[0], flag.place, flag.origin, flag.gap)
         unseen = next((word for line in self.lines for word in _may_hold_flags(line)), None)
@@ -193,3 +287,8 @@ def _first_name(definition: Mapping[str, Any], name: str) -> str:
             if kind in source:
                 return str(source[kind])
     return name
+
+
+def _silent_readings(product: Product) -> dict[tuple[Version | None, str, bool], Reading]:
+    """The reading of a container that says nothing, by what is known of the version and of the image."""
+    return {}
