@@ -6,8 +6,9 @@ so that two reports of the same thing are the same text. Each finding stands on 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+import json
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 from llmscan.findings import Failure, Finding, InventoryItem, ObservedNote, ProductNote, Related, Report, Waived
 from llmscan.formats import Format, RenderOptions
@@ -15,10 +16,14 @@ from llmscan.hookspecs import hookimpl
 from llmscan.model import Gap
 from llmscan.places import Place
 from llmscan.reports.finding_facts import deciding_value
-from llmscan.reports.layered_json import layered
+from llmscan.reports.layered_json import Encoded, layered
 from llmscan.reports.workload_groups import finding_order
+from llmscan.shares import in_shares
 
 FORMAT_VERSION = 1
+T = TypeVar("T")
+WORTHWHILE = 3000
+"""Records below which a second process costs more than it saves (measured: bench/README.md)."""
 
 
 @hookimpl
@@ -33,7 +38,7 @@ def render(report: Report, options: RenderOptions) -> str:
 
 
 def document(report: Report) -> dict[str, Any]:
-    """The report as plain dicts and lists. `waived` and `policy_notes` are there where there are any."""
+    """The report as dicts and lists, its longest lists encoded. `waived` and `policy_notes` are there where there are any."""
     shown: dict[str, Any] = {
         "llmscan": report.version,
         "schema": FORMAT_VERSION,
@@ -42,17 +47,27 @@ def document(report: Report) -> dict[str, Any]:
             "name": report.target.name,
             "details": dict(sorted(report.target.details.items())),
         },
-        "findings": [finding_document(finding) for finding in sorted(report.findings, key=finding_order)],
+        "findings": _encoded(sorted(report.findings, key=finding_order), finding_document),
         "passed": dict(sorted(report.passed.items())),
         "failures": [_failure(failure) for failure in report.failures],
         "coverage": _coverage(report),
-        "inventory": [_item(item) for item in report.inventory],
+        "inventory": _encoded(report.inventory, _item),
     }
     if report.waived:
         shown["waived"] = [_waived(waived) for waived in report.waived]
     if report.policy_notes:
         shown["policy_notes"] = list(report.policy_notes)
     return shown
+
+
+def _encoded(records: Sequence[T], document_of: Callable[[T], Any]) -> list[Encoded]:
+    """The document of each record, encoded."""
+
+    def encode(share: range) -> list[str]:
+        return [json.dumps(document_of(records[index])) for index in share]
+
+    shares = in_shares(len(records), encode, worthwhile=len(records) >= WORTHWHILE)
+    return [Encoded(text) for share in shares for text in share]
 
 
 def finding_document(finding: Finding) -> dict[str, Any]:

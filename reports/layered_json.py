@@ -6,8 +6,16 @@ import json
 from typing import Any
 
 
+class Encoded(str):
+    """A part that is ASCII JSON on one line already."""
+
+    __slots__ = ()
+
+
 def layered(value: Any, levels: int, indent: str = "") -> str:
     """`value` as ASCII JSON, its first `levels` levels spread over lines. The rest is the standard library's fast encoder's."""
+    if type(value) is Encoded:
+        return value
     if levels == 0 or not value or not isinstance(value, dict | list):
         return json.dumps(value)
     inner = indent + "  "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from llmscan.findings import Failure, Target
@@ -20,6 +21,8 @@ class Collection:
     files: int = 0
     objects: int = 0
     live: bool = False
+    unread: tuple[Callable[[], Collection], ...] = ()
+    """Parts that nothing of the others leads into: each is read where it is judged, in a process of its own if there is one to spare."""
 
     @property
     def origin(self) -> str:

@@ -20,10 +20,10 @@ from llmscan.rules import Rule
 
 
 class Learner(Protocol):
-    """What has to know the public values of a scan, to redact the others: `llmscan.redact.Secrets`."""
+    """What has to know the values of a scan, to redact those that are not public: `llmscan.redact.Secrets`."""
 
-    def add(self, scan: Scan, workloads: Sequence[Workload]) -> None:
-        """Take in what is public of some workloads of a stack, once they are judged."""
+    def add(self, scan: Scan, workloads: Sequence[Workload], whole: bool) -> None:
+        """Take in the values of some workloads of a stack, once they are judged. whole: those of the stack itself too."""
 
     def learnt(self) -> Any:
         """All that was taken in, to be handed from one process to another."""
@@ -57,14 +57,14 @@ BATCH = 200
 """Workloads of small stacks that are judged together: a rule is called on all of them in one go."""
 
 
-def portions_of(stack: Stack) -> Iterator[Portion]:
-    """A stack as portions, in order; one without workloads is a portion too."""
-    first = True
-    for _, group in groupby(stack.workloads, key=lambda w: (w.kind, w.namespace, w.name)):
-        yield Portion(stack, tuple(group), first)
-        first = False
-    if first:
-        yield Portion(stack, (), True)
+def portions_of(stacks: Iterable[Stack]) -> list[Portion]:
+    """Stacks as portions, in order; one without workloads is a portion too."""
+    portions: list[Portion] = []
+    for stack in stacks:
+        groups = groupby(stack.workloads, key=lambda w: (w.kind, w.namespace, w.name))
+        workloads = [tuple(group) for _, group in groups] or [()]
+        portions += (Portion(stack, group, first=not index) for index, group in enumerate(workloads))
+    return portions
 
 
 def judge_portions(
@@ -84,18 +84,18 @@ def judge_portions(
     before = len(host.failures)
     for batch in batches(portions):
         cases: list[Case] = []
-        seen: list[tuple[Scan, list[Workload]]] = []
+        seen: list[tuple[Scan, list[Workload], bool]] = []
         for workloads, whole, stack in batch:
             scan = Scan(stack, catalogue, options)
             if probe is not None:
                 scan.observe(probe(scan))
                 gaps += scan.observed.gaps
             cases += cases_of(scan, workloads, whole)
-            seen.append((scan, workloads))
+            seen.append((scan, workloads, whole))
         findings += judge(cases, host, passed, collection.origin)
-        for scan, workloads in seen:
+        for scan, workloads, whole in seen:
             if learner is not None:
-                learner.add(scan, workloads)
+                learner.add(scan, workloads, whole)
             inventory += inventory_of(scan, workloads)
     failures = tuple(host.failures[before:])
     del host.failures[before:]

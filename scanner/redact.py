@@ -14,16 +14,24 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from types import CodeType, FunctionType, ModuleType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
-from llmscan.findings import Failure, Finding, InventoryItem, Related, Report, Resource
-from llmscan.model import Gap, Stack, Workload
+from llmscan.findings import Failure, Finding, InventoryItem, ProductNote, Related, Report, Resource
+from llmscan.model import Gap, Workload
 from llmscan.rule_view import Scan
 from llmscan.rules import Rule
 from llmscan.sensitive import private_texts, public_texts
 
 T = TypeVar("T")
+R = TypeVar("R", Resource, Related, Gap, ProductNote)
+SHOWN: dict[type, tuple[str, ...]] = {
+    Resource: ("kind", "name", "namespace", "container"),
+    Related: ("name", "kind", "namespace", "text"),
+    Gap: ("what", "why", "would"),
+    ProductNote: ("because",),
+}
+"""The texts of records that are parts of findings, by their kinds."""
 HIDDEN = "[redacted]"
 LEAST = 5
 """Shorter values are not looked for: they would take out parts of every sentence."""
@@ -57,28 +65,28 @@ class Secrets:
         self._modules = {rule.call.__module__ for rule in rules}
         self._texts: dict[str, str] = {"": ""}
         self._words: dict[str, str] = {}
+        self._records: dict[Any, Any] = {}
         self._starts: dict[str, list[str]] = {}
 
-    def add_private(self, stack: Stack) -> None:
-        """Take in the values of one stack; they are cut up only once it is known what was said."""
-        self.private.update(private_texts(stack))
-
-    def add(self, scan: Scan, workloads: Sequence[Workload]) -> None:
-        """Take in what is public of some workloads."""
+    def add(self, scan: Scan, workloads: Sequence[Workload], whole: bool) -> None:
+        """Take in the values of some workloads; they are cut up only once it is known what was said. whole: those of the stack itself too."""
+        if whole:
+            self.private.update(private_texts(scan.stack))
         self.public.update(public_texts(scan, workloads))
         for workload in workloads:
             for container in workload.containers:
                 for running in scan.products_of(container):
                     self._sources.setdefault(running.id, running.product.source)
 
-    def learnt(self) -> tuple[set[str], dict[str, str]]:
-        """What is public, to be handed from one process to another."""
-        return self.public, self._sources
+    def learnt(self) -> tuple[set[str], set[str], dict[str, str]]:
+        """What is known, to be handed from one process to another."""
+        return self.private, self.public, self._sources
 
-    def join(self, learnt: tuple[set[str], dict[str, str]]) -> None:
-        """Take in what is public elsewhere."""
-        self.public |= learnt[0]
-        self._sources |= learnt[1]
+    def join(self, learnt: tuple[set[str], set[str], dict[str, str]]) -> None:
+        """Take in what is known elsewhere."""
+        self.private |= learnt[0]
+        self.public |= learnt[1]
+        self._sources |= learnt[2]
 
     @cached_property
     def shown(self) -> frozenset[str]:
@@ -123,8 +131,17 @@ class Secrets:
         """`text` without secrets."""
         done = self._texts.get(text)
         if done is None:
-            done = self._texts[text] = text if text in self.public else self._without(text)
+            done = text if text in self.public else self._without(text)
+            self._texts[text] = done = text if done == text else done
         return done
+
+    def record(self, record: R) -> R:
+        """A record that is a part of findings, without secrets: the same object again for the same record."""
+        done = self._records.get(record)
+        if done is None:
+            shown = {name: self.hide(getattr(record, name)) for name in SHOWN[type(record)]}
+            done = self._records[record] = _with(record, **shown)
+        return cast(R, done)
 
     def _without(self, text: str) -> str:
         text = CREDENTIALS.sub(HIDDEN, KNOWN.sub(HIDDEN, text))
@@ -215,12 +232,8 @@ def _encoded(text: str) -> Iterator[str]:
 def _vocabulary(modules: Iterable[str]) -> set[str]:
     """The words of letters alone that llmscan and the modules of rules are written in."""
     named = {name for name in sys.modules if name.split(".")[0] == "llmscan"} | set(modules)
-    words: set[str] = set()
-    for name in named:
-        if isinstance(module := sys.modules.get(name), ModuleType):
-            for text in _literals(module):
-                words.update(LETTERS.findall(text))
-    return words
+    modules = [module for name in named if isinstance(module := sys.modules.get(name), ModuleType)]
+    return set(LETTERS.findall("\n".join(text for module in modules for text in _literals(module))))
 
 
 def _literals(module: ModuleType) -> Iterator[str]:
@@ -247,10 +260,8 @@ def _literals(module: ModuleType) -> Iterator[str]:
             stack += value.values()
 
 
-def redact(report: Report, secrets: Secrets, stacks: Iterable[Stack]) -> Report:
+def redact(report: Report, secrets: Secrets) -> Report:
     """The report without the secrets of the stacks that it is about, in every text that a format shows."""
-    for stack in stacks:
-        secrets.add_private(stack)
     for rule in report.rules:
         secrets.public.update((rule.title, rule.why, rule.fix))
     secrets.public.update(failure.name for failure in report.failures if failure.kind == "input")
@@ -263,7 +274,7 @@ def redact(report: Report, secrets: Secrets, stacks: Iterable[Stack]) -> Report:
         failures=tuple(Failure(f.kind, hide(f.name), hide(f.reason), f.place) for f in report.failures),
         coverage=replace(
             report.coverage,
-            gaps=tuple(_gaps(report.coverage.gaps, secrets)),
+            gaps=tuple(map(secrets.record, report.coverage.gaps)),
             notes=tuple(hide(note) for note in report.coverage.notes),
         ),
         inventory=tuple(_item(item, secrets) for item in report.inventory),
@@ -276,41 +287,24 @@ def _item(item: InventoryItem, secrets: Secrets) -> InventoryItem:
 
 
 def _finding(item: Finding, secrets: Secrets) -> Finding:
-    hide = secrets.hide
+    hide, record = secrets.hide, secrets.record
     return _with(
         item,
         message=hide(item.message),
         fix=hide(item.fix),
         quote=hide(item.quote),
         setting=hide(item.setting),
-        resource=_resource(item.resource, secrets),
-        via=_related(item.via, secrets) if item.via else None,
-        related=tuple(_related(other, secrets) for other in item.related),
-        missing=tuple(_gaps(item.missing, secrets)),
-        product=_with(item.product, because=hide(item.product.because)) if item.product else None,
+        resource=record(item.resource),
+        via=record(item.via) if item.via else None,
+        related=tuple(map(record, item.related)) if item.related else (),
+        missing=tuple(map(record, item.missing)) if item.missing else (),
+        product=record(item.product) if item.product else None,
     )
 
 
 def _with(record: T, **new: Any) -> T:
     """A record with new values; the record itself where they are those that it has."""
     for name, value in new.items():
-        if getattr(record, name) != value:
+        if getattr(record, name) is not value and getattr(record, name) != value:
             return replace(record, **new)  # type: ignore[type-var]
     return record
-
-
-def _resource(item: Resource, secrets: Secrets) -> Resource:
-    hide = secrets.hide
-    return _with(
-        item, kind=hide(item.kind), name=hide(item.name), namespace=hide(item.namespace), container=hide(item.container)
-    )
-
-
-def _related(item: Related, secrets: Secrets) -> Related:
-    hide = secrets.hide
-    return _with(item, name=hide(item.name), kind=hide(item.kind), namespace=hide(item.namespace), text=hide(item.text))
-
-
-def _gaps(gaps: Iterable[Gap], secrets: Secrets) -> Iterator[Gap]:
-    for gap in gaps:
-        yield _with(gap, what=secrets.hide(gap.what), why=secrets.hide(gap.why), would=secrets.hide(gap.would))

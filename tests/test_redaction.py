@@ -17,7 +17,6 @@ from installed import MANIFEST, Run, install, llmscan
 from llmscan.collect.files import collect_files
 from llmscan.findings import Report
 from llmscan.host import Host, start
-from llmscan.model import Stack
 from llmscan.products import Catalogue
 from llmscan.redact import HIDDEN, Secrets, redact
 from llmscan.scan import option_defaults, run
@@ -356,12 +355,11 @@ def test_what_is_public_stays(told: Run) -> None:
         assert text in told.table
 
 
-def scanned(host: Host, secrets: Secrets) -> tuple[Report, tuple[Stack, ...]]:
-    """The report of the working directory before redaction, and the stacks whose values it may hold."""
+def scanned(host: Host, secrets: Secrets) -> Report:
+    """The report of the working directory before redaction."""
     collection = collect_files(["."])
     options = option_defaults(host.rules.values())
-    report = run(collection, host, Catalogue(host.products.values()), options, None, secrets)
-    return report, collection.stacks
+    return run(collection, host, Catalogue(host.products.values()), options, None, secrets)
 
 
 @pytest.fixture
@@ -377,8 +375,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         )
         host = start(third_parties=False)
         secrets = Secrets(host.rules.values())
-        report, stacks = scanned(host, secrets)
-        redact(report, secrets, stacks)
+        redact(scanned(host, secrets), secrets)
         return secrets
 
     yield make
@@ -422,8 +419,8 @@ def test_redaction_is_quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     host = start(third_parties=False)
     secrets = Secrets(host.rules.values())
     began = time.process_time()
-    report, stacks = scanned(host, secrets)
+    report = scanned(host, secrets)
     judged = time.process_time()
-    assert len(redact(report, secrets, stacks).findings) == len(report.findings) > 2000
+    assert len(redact(report, secrets).findings) == len(report.findings) > 2000
     spent = SimpleNamespace(scan=judged - began, redaction=time.process_time() - judged)
     assert spent.redaction < spent.scan / 4, spent

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from llmscan.collect.compose_env import env_file_values, is_env_file
+from llmscan.collect.compose_env import env_file_values
 from llmscan.collect.tree import FileTree, folder_of
 from llmscan.model import LooseValue, Stack
 
 
-def env_file_stacks(tree: FileTree, stacks: Iterable[Stack]) -> list[Stack]:
-    """A stack for each folder that has env files whose values none of `stacks` holds."""
+def env_file_stacks(tree: FileTree, paths: Iterable[str], stacks: Iterable[Stack]) -> list[Stack]:
+    """A stack for each folder that has env files, among the paths, whose values none of `stacks` holds."""
     used = {value.setting.place.path for stack in stacks for value in stack.loose_values if value.setting.place}
     by_folder: dict[str, list[LooseValue]] = {}
-    for path in tree.paths:
-        if path in used or not is_env_file(path):
+    for path in paths:
+        if path in used:
             continue
         values = env_file_values(path, tree.read(path) or "")
         if values:

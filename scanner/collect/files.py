@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from llmscan.collect.compose_env import is_env_file
 from llmscan.collect.delivery import take_delivered
 from llmscan.collect.env_files import env_file_stacks
 from llmscan.collect.manifests import Manifests, joined, looks_like_manifest, read_manifests, stacks
-from llmscan.collect.tree import SUFFIXES, FileTree, find_files
+from llmscan.collect.tree import SUFFIXES, FileTree, ancestors, find_files, folder_of
 from llmscan.collect.yaml_tree import Unreadable
 from llmscan.collection import Collection
 from llmscan.findings import Failure, Target
@@ -24,6 +27,10 @@ if TYPE_CHECKING:
 COMPOSE = re.compile(r"^[ \t]*[\"']?(?:services|include)[\"']?[ \t]*:", re.MULTILINE)
 JSON_COMPOSE = re.compile(r"^[ \t{]*\"services\"[ \t]*:", re.MULTILINE)
 """In JSON `include` alone is a word of compilers and linters."""
+LEADS_ELSEWHERE = re.compile(r"\.\./|\b(?:include|extends)\b|(?:^|[\s\"'=:,\[])/[^\s:]*\.(?:ya?ml|env)\b")
+"""What a compose file says where it may read from another folder's project."""
+WORTHWHILE = 200
+"""Files below which a second process costs more than it saves (measured: bench/README.md)."""
 KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 
 
@@ -53,14 +60,57 @@ class Found:
     files: int = 0
 
 
-def collect_files(paths: Sequence[str], options: FilesOptions = FilesOptions(), host: Host | None = None) -> Collection:
-    """Find and read everything under the PATHs. `host`: whose collectors are asked as well."""
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """Files by what they are taken for, in the order of their paths. manifests: with their texts."""
+
+    manifests: tuple[tuple[str, str], ...]
+    composes: tuple[str, ...]
+    envs: tuple[str, ...]
+
+    def within(self, folders: Container[str]) -> Sorted:
+        """Those that lie in the folders themselves."""
+        return Sorted(
+            tuple(entry for entry in self.manifests if folder_of(entry[0]) in folders),
+            tuple(path for path in self.composes if folder_of(path) in folders),
+            tuple(path for path in self.envs if folder_of(path) in folders),
+        )
+
+
+def collect_files(
+    paths: Sequence[str], options: FilesOptions = FilesOptions(), host: Host | None = None, *, parts: bool = False
+) -> Collection:
+    """Find and read everything under the PATHs.
+
+    host: whose collectors are asked as well. parts: leave large trees `unread` as parts, where no folder of one leads into another.
+    """
     tree = find_files(paths, options.exclude)
     found = Found()
     claimed = _foreign(tree, host, found) if host is not None else set()
     claimed |= _packaged(tree, options, found)
+    files, apart = _sorted(tree, claimed, found)
+    target = Target("files", " ".join(paths))
+    apart = parts and apart and not found.stacks
+    halves = _halves(files) if apart and not any(_chooses_files(tree, path) for path in files.envs) else ()
+    if not halves:
+        _read(tree, files, options, found)
+    return Collection(
+        target=target,
+        stacks=tuple(found.stacks),
+        failures=(*tree.failures, *found.failures),
+        gaps=(*tree.gaps, *found.gaps),
+        notes=(*tree.notes, *found.notes),
+        files=found.files,
+        objects=found.objects,
+        unread=tuple(partial(_part, tree, half, options, target) for half in halves),
+    )
+
+
+def _sorted(tree: FileTree, claimed: Container[str], found: Found) -> tuple[Sorted, bool]:
+    """What each file is that nothing has claimed; and whether projects stay within their folders, as far as their texts tell."""
     manifests: list[tuple[str, str]] = []
     composes: list[str] = []
+    apart = True
     for path in tree.paths:
         if path in claimed or not path.endswith(SUFFIXES) or path.rpartition("/")[2] in KUSTOMIZATIONS:
             continue
@@ -71,20 +121,61 @@ def collect_files(paths: Sequence[str], options: FilesOptions = FilesOptions(), 
             manifests.append((path, text))
         elif (COMPOSE if not path.endswith(".json") else JSON_COMPOSE).search(text):
             composes.append(path)
+            apart = apart and not LEADS_ELSEWHERE.search(text)
         else:
             found.notes.append(f"{path}: neither a manifest nor a compose file")
-    _take(read_manifests(tree, manifests), found)
-    _composes(tree, composes, options, found)
-    found.stacks += env_file_stacks(tree, found.stacks)
+    return Sorted(tuple(manifests), tuple(composes), tuple(filter(is_env_file, tree.paths))), apart
+
+
+def _chooses_files(tree: FileTree, path: str) -> bool:
+    """Whether an env file says which compose files make a project."""
+    return "COMPOSE_FILE" in (tree.read(path) or "")
+
+
+def _halves(files: Sorted) -> tuple[Sorted, ...]:
+    """The files in two halves by folders, those within one another together; none where they are few, or cannot be parted."""
+    count = Counter(folder_of(path) for path in (*(path for path, _ in files.manifests), *files.composes))
+    every = {*count, *map(folder_of, files.envs)}
+    if count.total() < WORTHWHILE:
+        return ()
+    outermost = {folder: [above for above in ancestors(folder) if above in every][-1] for folder in every}
+    weight: Counter[str] = Counter()
+    for folder, outer in outermost.items():
+        weight[outer] += count[folder]
+    first: set[str] = set()
+    for outer in sorted(weight):
+        if sum(weight[one] for one in first) * 2 >= count.total():
+            break
+        first.add(outer)
+    if len(first) == len(weight):
+        return ()
+    return tuple(
+        files.within({folder for folder, outer in outermost.items() if (outer in first) == half})
+        for half in (True, False)
+    )
+
+
+def _part(tree: FileTree, files: Sorted, options: FilesOptions, target: Target) -> Collection:
+    """A part, read now."""
+    found, before = Found(), len(tree.failures)
+    _read(tree, files, options, found)
     return Collection(
-        target=Target("files", " ".join(paths)),
+        target=target,
         stacks=tuple(found.stacks),
-        failures=(*tree.failures, *found.failures),
-        gaps=(*tree.gaps, *found.gaps),
-        notes=(*tree.notes, *found.notes),
-        files=len(manifests) + len(composes) + found.files,
+        failures=(*tree.failures[before:], *found.failures),
+        gaps=tuple(found.gaps),
+        notes=tuple(found.notes),
+        files=found.files,
         objects=found.objects,
     )
+
+
+def _read(tree: FileTree, files: Sorted, options: FilesOptions, found: Found) -> None:
+    """Make stacks of the files."""
+    _take(read_manifests(tree, files.manifests), found)
+    _composes(tree, files.composes, options, found)
+    found.stacks += env_file_stacks(tree, files.envs, found.stacks)
+    found.files += len(files.manifests) + len(files.composes)
 
 
 def _take(manifests: Manifests, found: Found) -> None:

@@ -46,4 +46,4 @@ def command(paths: tuple[str, ...], **given: Any) -> None:
         release_name=given["release_name"],
         kube_version=given["kube_version"],
     )
-    finish(lambda: collect_files(paths, options, host()), given)
+    finish(lambda: collect_files(paths, options, host(), parts=True), given)

@@ -149,7 +149,7 @@ def make_report(
     with redirect_stdout(sys.stderr):
         collection = collect()
         report = run(collection, plugins, catalogue, options, probe, secrets)
-    return policy.apply(redact(report, secrets, collection.stacks))
+    return policy.apply(redact(report, secrets))
 
 
 def _policy(given: dict[str, Any]) -> Policy:

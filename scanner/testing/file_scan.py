@@ -28,4 +28,4 @@ def scan_files(
     collection = collect_files([str(path) for path in paths], host=host)
     chosen = option_defaults(rules) | dict(options or {})
     report = run(collection, host, Catalogue(host.products.values()), chosen, None, secrets)
-    return redact(report, secrets, collection.stacks)
+    return redact(report, secrets)
