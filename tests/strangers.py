@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -43,6 +44,17 @@ class Stranger:
     def paths(self) -> list[str]:
         """The paths that it was asked for, in order."""
         return [request.path for request in self.asked]
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 that signs itself, and its key, made in `folder`."""
+    made = (folder / "tls.crt", folder / "tls.key")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj", "/CN=127.0.0.1",
+         "-addext", "subjectAltName=IP:127.0.0.1", "-out", str(made[0]), "-keyout", str(made[1])],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return made
 
 
 NOT_FOUND = Reply(404, "nothing here")

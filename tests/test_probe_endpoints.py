@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import ssl
-import subprocess
 from pathlib import Path
 
 import pytest
 from endpoint_scans import endpoint, observed, report, verdict
-from strangers import Asked, Reply, stranger
+from strangers import Asked, Reply, self_signed, stranger
 
 from llmscan.probe.identification import Askable
 from llmscan.probe.routes import allowed, fingerprints, probes
@@ -306,14 +305,7 @@ def test_the_environment_counts_only_when_asked(monkeypatch: pytest.MonkeyPatch)
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A certificate for 127.0.0.1 that signs itself."""
-    folder = tmp_path_factory.mktemp("tls")
-    made = (folder / "tls.crt", folder / "tls.key")
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj", "/CN=127.0.0.1",
-         "-addext", "subjectAltName=IP:127.0.0.1", "-out", str(made[0]), "-keyout", str(made[1])],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return made
+    return self_signed(tmp_path_factory.mktemp("tls"))
 
 
 def test_certificates_are_verified_whatever_the_environment_says(

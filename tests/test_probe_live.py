@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from strangers import Asked, Reply, stranger
+from strangers import Asked, Reply, self_signed, stranger
 
 from llmscan.findings import Evidence, Finding, Report, Status, Target
 from llmscan.host import start
@@ -34,14 +35,21 @@ def vllm(*, key: bool) -> Any:
     return answer
 
 
-def scan(image: str, url: str, inner: int, env: Mapping[str, Setting] | None = None, address: str = "") -> Report:
+def scan(
+    image: str,
+    url: str,
+    inner: int,
+    env: Mapping[str, Setting] | None = None,
+    address: str = "",
+    verify: bool | str = True,
+) -> Report:
     """The report on one container that publishes a port where `url` answers."""
     published = Published(inner, urlsplit(url).port, address)
     container = Container("server", parse_image(image), env=env or {}, published=(published,))
     workload = Workload("container", "server", containers=(container,), networks=("bridge",), orchestrated=False)
     host = start(third_parties=False)
     collection = Collection(Target("docker", "here"), (Stack("engine", "docker", (workload,)),), live=True)
-    probe = published_ports(host.products.values(), ProbeOptions())
+    probe = published_ports(host.products.values(), ProbeOptions(verify=verify))
     options = {option.name: option.default for rule in host.rules.values() for option in rule.options}
     return run(collection, host, Catalogue(host.products.values()), options, probe)
 
@@ -99,3 +107,24 @@ def test_a_server_that_answers_as_something_else_upgrades_nothing() -> None:
     (finding,) = of(report, "unauthenticated-endpoint")
     assert finding.evidence is Evidence.DEFAULT
     assert any("tells nothing" in gap.why for gap in report.coverage.gaps)
+
+
+def test_a_server_that_speaks_tls_alone_is_asked_in_tls(tmp_path: Path) -> None:
+    """Nothing in the deployment says so; a certificate that cannot be trusted is what the gap tells then."""
+    certificate, key = self_signed(tmp_path)
+    with stranger(OLLAMA, tls=(certificate, key)) as server:
+        trusted = scan("ollama/ollama:0.12.3", server.url, 11434, verify=str(certificate))
+        doubted = scan("ollama/ollama:0.12.3", server.url, 11434)
+    (finding,) = of(trusted, "unauthenticated-endpoint")
+    assert finding.evidence is Evidence.OBSERVED
+    (note,) = trusted.inventory[0].observed
+    assert note.url == server.url
+    assert of(doubted, "unauthenticated-endpoint")[0].evidence is Evidence.DEFAULT
+    assert any("certificate that cannot be trusted" in gap.why for gap in doubted.coverage.gaps)
+
+
+def test_a_proxy_that_wants_tls_says_so_and_is_believed(tmp_path: Path) -> None:
+    """A server that answers plain requests with 400 is asked again; one that speaks plain HTTP alone keeps what it said."""
+    with stranger({}, otherwise=Reply(400, "The plain HTTP request was sent to HTTPS port")) as server:
+        report = scan("ollama/ollama:0.12.3", server.url, 11434)
+    assert any("none of its answers" in gap.why for gap in report.coverage.gaps)

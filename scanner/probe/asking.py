@@ -14,6 +14,10 @@ from llmscan.version import __version__
 USER_AGENT = f"llmscan/{__version__} (read-only security probe)"
 METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 BODY_LIMIT = 64 * 1024
+CUT_OFF = "cuts connections off without an answer"
+NOT_HTTP = "does not answer in HTTP"
+NOT_PROXIED = "does not answer the API server's proxy"
+UNTRUSTED = "has a certificate that cannot be trusted"
 
 
 class Trouble(Exception):

@@ -11,7 +11,18 @@ from requests import exceptions as failed
 from urllib3 import disable_warnings
 from urllib3 import exceptions as trouble
 
-from llmscan.probe.asking import BODY_LIMIT, METHODS, USER_AGENT, Answer, Deadline, Patience, Trouble
+from llmscan.probe.asking import (
+    BODY_LIMIT,
+    CUT_OFF,
+    METHODS,
+    NOT_HTTP,
+    UNTRUSTED,
+    USER_AGENT,
+    Answer,
+    Deadline,
+    Patience,
+    Trouble,
+)
 from llmscan.probe.timed_connection import TimedAdapter
 
 RAW_LIMIT = 2 * BODY_LIMIT
@@ -116,14 +127,14 @@ def _telling(exchange: Callable[[], Answer]) -> Answer:
     except failed.ConnectionError as error:
         raise Trouble(_connection_trouble(error)) from None
     except (failed.RequestException, trouble.HTTPError, OSError, ValueError):
-        raise Trouble("does not answer in HTTP") from None
+        raise Trouble(NOT_HTTP) from None
 
 
 def _tls_trouble(error: Exception) -> str:
     cause = _innermost(error)
     said = str(getattr(cause, "verify_message", "") or "")
     if said:
-        return f"has a certificate that cannot be trusted ({said}); --insecure goes on without that"
+        return f"{UNTRUSTED} ({said}); --insecure goes on without that"
     reason = str(getattr(cause, "reason", "") or "").replace("_", " ").lower()
     return f"does not speak TLS as it should ({reason})" if reason else "does not speak TLS as it should"
 
@@ -137,8 +148,8 @@ def _connection_trouble(error: Exception) -> str:
     if isinstance(cause, trouble.ReadTimeoutError | TimeoutError):
         return "did not answer in time"
     if isinstance(cause, ConnectionError):
-        return "cuts connections off without an answer"
-    return "does not answer in HTTP"
+        return CUT_OFF
+    return NOT_HTTP
 
 
 def _innermost(error: BaseException) -> BaseException:

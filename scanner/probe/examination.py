@@ -18,6 +18,8 @@ from llmscan.probe.observation import NOTHING_KNOWN, PRODUCT, REFUSED, SILENT, O
 from llmscan.probe.routes import probes
 from llmscan.products import TAG_VERSION, Product
 
+NO_ANSWER_BEHIND = "answers every request with"
+
 
 def examine(
     asker: Asker, url: str, port: int, reach: Reach, askable: Askable, expected: Sequence[Product] = ()
@@ -42,7 +44,7 @@ def _stranger(interview: Interview, url: str, port: int, reach: Reach) -> Observ
             url, port, reach, REFUSED, because=f"every request is refused ({line})", requests=interview.requests
         )
     if answers and all(answer.status in GATEWAY for answer in answers):
-        why = f"answers every request with {answers[0].status}: what is behind it does not answer"
+        why = f"{NO_ANSWER_BEHIND} {answers[0].status}: what is behind it does not answer"
         return Observation(url, port, reach, SILENT, because=why, requests=interview.requests)
     if interview.trouble and interview.silences >= 2:
         return Observation(url, port, reach, SILENT, because=interview.trouble, requests=interview.requests)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from llmscan.collect.api_client import ApiFailure
 from llmscan.collect.cluster import Cluster, TargetUnreachable
 from llmscan.model import Container, Gap, Published, Workload
-from llmscan.probe.asking import Asker
+from llmscan.probe.asking import CUT_OFF, NOT_HTTP, NOT_PROXIED, UNTRUSTED, Asker
 from llmscan.probe.direct import Direct
 from llmscan.probe.endpoints import ProbeOptions, each
-from llmscan.probe.examination import examine
+from llmscan.probe.examination import NO_ANSWER_BEHIND, examine
 from llmscan.probe.identification import Askable
-from llmscan.probe.observation import PRODUCT, Observation, Observations
+from llmscan.probe.observation import NOTHING_KNOWN, PRODUCT, SILENT, Observation, Observations
 from llmscan.probe.through_api import Backend, ThroughApi
 from llmscan.products import Product
 from llmscan.reach import Endpoint
@@ -45,11 +46,10 @@ class Door:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A door, the way in, and the URL that stands for it in reports."""
+    """A door, the way in by a scheme (`http` or `https`), and the URL that stands for it in reports."""
 
     door: Door
-    asker: Asker
-    url: str
+    way: Callable[[str], tuple[Asker, str]]
 
 
 def doors(scan: Scan, askable: Askable) -> Iterator[Door]:
@@ -80,12 +80,15 @@ def published_ports(products: Iterable[Product], options: ProbeOptions, host: st
             if not address:
                 gaps.append(_not_asked(door, "it is published on no address that can be reached from here"))
                 continue
-            url = f"{_scheme(door)}://{address}"
-            asker = Direct(url, options.patience, verify=options.verify, use_env=options.use_env)
-            found.append(Question(door, asker, url))
+            found.append(Question(door, partial(_directly, address, options)))
         return _observations(found, askable, options, gaps)
 
     return probe
+
+
+def _directly(address: str, options: ProbeOptions, scheme: str) -> tuple[Asker, str]:
+    url = f"{scheme}://{address}"
+    return Direct(url, options.patience, verify=options.verify, use_env=options.use_env), url
 
 
 def _address(published: Published, door: Door, host: str) -> str:
@@ -123,10 +126,15 @@ def through_cluster(cluster: Cluster, products: Iterable[Product], options: Prob
             if backend is None:
                 gaps.append(_not_asked(door, why, PERMISSION if why == FORBIDDEN else ""))
             else:
-                found.append(Question(door, ThroughApi(cluster, backend, options.patience), backend.path + "/"))
-        return _observations(found, askable, options, gaps)
+                found.append(Question(door, partial(_proxied, cluster, backend, options)))
+        return _observations(found, askable, options, gaps, cross_origin=False)
 
     return probe
+
+
+def _proxied(cluster: Cluster, backend: Backend, options: ProbeOptions, scheme: str) -> tuple[Asker, str]:
+    there = replace(backend, scheme="https" if scheme == "https" else "")
+    return ThroughApi(cluster, there, options.patience), there.path + "/"
 
 
 class _Ways:
@@ -139,14 +147,14 @@ class _Ways:
 
     def to(self, endpoint: Endpoint) -> tuple[Backend | None, str]:
         """The way to an endpoint, or why there is none."""
-        workload, scheme = endpoint.workload, "https" if endpoint.protocol == "https" else ""
+        workload = endpoint.workload
         try:
             if self._may("pods", workload.namespace) and (pod := self._pod(workload)):
-                return Backend("pods", workload.namespace, pod, endpoint.port, scheme), ""
+                return Backend("pods", workload.namespace, pod, endpoint.port), ""
             if self._may("services", workload.namespace):
                 service = self._service(workload, endpoint.container, endpoint.port)
                 if service is not None:
-                    return Backend("services", workload.namespace, *service, scheme), ""
+                    return Backend("services", workload.namespace, *service), ""
                 return None, "no running pod and no Service of it was found"
         except (ApiFailure, TargetUnreachable) as failure:
             return None, f"the API server did not help: {failure}"
@@ -176,29 +184,47 @@ class _Ways:
         return None
 
 
-def _scheme(door: Door) -> str:
-    return "https" if door.endpoint.protocol == "https" else "http"
-
-
 def _not_asked(door: Door, why: str, would: str = "") -> Gap:
     return Gap("probe", door.name, f"was not asked: {why}", would)
 
 
-def _observations(found: list[Question], askable: Askable, options: ProbeOptions, gaps: list[Gap]) -> Observations:
+def _observations(
+    found: list[Question], askable: Askable, options: ProbeOptions, gaps: list[Gap], *, cross_origin: bool = True
+) -> Observations:
     """Ask all questions at the same time; what gave no answer, or another than was expected, is a gap."""
-
-    def ask(question: Question) -> Observation:
-        endpoint, expected = question.door.endpoint, question.door.expected
-        return examine(question.asker, question.url, endpoint.port, endpoint.reach, askable, expected)
-
+    asked = each(found, lambda question: _asked(question, askable), options.patience.at_once)
     seen: dict[tuple[int, int], Observation] = {}
-    for question, observation in zip(found, each(found, ask, options.patience.at_once), strict=True):
+    for question, observation in zip(found, asked, strict=True):
         endpoint = question.door.endpoint
         seen[id(endpoint.container), endpoint.port] = observation
         if observation.outcome != PRODUCT:
             gaps.append(Gap("probe", question.door.name, f"was asked, and tells nothing: {observation.because}"))
-        elif "cors" in observation.unsettled and not question.asker.cross_origin:
+        elif "cors" in observation.unsettled and not cross_origin:
             gaps.append(
                 Gap("probe", f"CORS on {question.door.name}", f"was not asked: {observation.unsettled['cors']}")
             )
     return Observations(seen, tuple(gaps))
+
+
+def _asked(question: Question, askable: Askable) -> Observation:
+    """What a door says: in TLS where it takes nothing else."""
+    endpoint, expected = question.door.endpoint, question.door.expected
+
+    def examined(scheme: str) -> Observation:
+        asker, url = question.way(scheme)
+        return examine(asker, url, endpoint.port, endpoint.reach, askable, expected)
+
+    if endpoint.protocol == "https":
+        return examined("https")
+    seen = examined("http")
+    if not _may_speak_tls(seen):
+        return seen
+    in_tls = examined("https")
+    return in_tls if in_tls.answered or in_tls.because.startswith(UNTRUSTED) else seen
+
+
+def _may_speak_tls(seen: Observation) -> bool:
+    """Whether an answer in plain HTTP is one that a server gives which speaks TLS alone."""
+    if seen.outcome == SILENT:
+        return seen.because in (CUT_OFF, NOT_HTTP, NOT_PROXIED) or seen.because.startswith(NO_ANSWER_BEHIND)
+    return seen.outcome == NOTHING_KNOWN

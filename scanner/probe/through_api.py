@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from llmscan.collect.api_client import ApiFailure
 from llmscan.collect.cluster import Cluster
-from llmscan.probe.asking import BODY_LIMIT, METHODS, USER_AGENT, Answer, Deadline, Patience, Trouble
+from llmscan.probe.asking import BODY_LIMIT, METHODS, NOT_PROXIED, USER_AGENT, Answer, Deadline, Patience, Trouble
 
 NO_BACKEND = frozenset({500, 502, 503, 504})
 
@@ -72,5 +72,5 @@ class ThroughApi:
         if not isinstance(said, dict) or (said.get("kind"), said.get("apiVersion")) != ("Status", "v1"):
             return
         if answer.status in NO_BACKEND:
-            raise Trouble("does not answer the API server's proxy")
+            raise Trouble(NOT_PROXIED)
         raise Trouble(f"was not reached: the API server answered {answer.status}")
