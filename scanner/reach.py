@@ -251,17 +251,32 @@ class Links:
         for published in container.published:
             if published.container_port in (port, None):
                 yield _published_way(published, workload)
+        owner = self._network_owner(workload)
+        for published in owner.containers[0].published if owner is not workload and owner.containers else ():
+            if published.container_port == port:
+                yield _published_way(published, workload, owner)
         if loopback:
             return
-        if workload.host_network.value:
+        if owner.host_network.value:
             text = f"the pod shares the host's network, so port {port} is open on the node"
             if not workload.orchestrated:
                 text = f"it shares the host's network, so port {port} is open on the host"
-            yield Way("host network", Reach.HOST_NETWORK, text, port, place=workload.host_network.place)
+            yield Way("host network", Reach.HOST_NETWORK, text, port, place=owner.host_network.place)
         for service in services:
             for service_port in service.ports:
                 if _leads_to(service_port, port, container):
                     yield from self._service_ways(service, service_port)
+
+    def _network_owner(self, workload: Workload) -> Workload:
+        """The workload whose network one uses (`network_mode: service:x`), itself in most cases: its ports lead to both."""
+        owner = workload
+        for _ in range(len(self.stack.workloads) if workload.shares_network_with else 0):
+            named = (other for other in self.stack.workloads if other.name == owner.shares_network_with)
+            found = next(named, None) if owner.shares_network_with else None
+            if found is None:
+                break
+            owner = found
+        return owner
 
     def _service_ways(self, service: Service, port: ServicePort) -> Iterator[Way]:
         yield service_way(service, port)
@@ -347,12 +362,15 @@ def _own_way(workload: Workload, loopback: bool) -> Way:
     return ON_NETWORKS
 
 
-def _published_way(published: Published, workload: Workload) -> Way:
+def _published_way(published: Published, workload: Workload, owner: Workload | None = None) -> Way:
+    """The way that a published port opens. owner: the workload that publishes it, where that is another one with the same network."""
     where = f"{published.address or 'every interface of the host'}"
     node = "node" if workload.orchestrated else "host"
     opened = f"hostPort {published.host_port} opens it on every {node} that it runs on"
     number = f"port {published.host_port}" if published.host_port is not None else "a port"
     text = opened if published.kind == "hostPort" else f"{number} is published on {where}"
+    if owner is not None:
+        text += f" by '{owner.name}', whose network it uses"
     reach = Reach.LOOPBACK if is_loopback(published.address) else Reach.HOST_NETWORK
     return Way(
         published.kind, reach, text, published.host_port, None, published.place, gap=published.gap,

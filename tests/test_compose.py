@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from file_scans import failing, scan_files
 
 from llmscan.collect.compose import ComposeOptions, env_file_values, is_compose, load_projects
 from llmscan.collect.yaml_tree import documents
@@ -543,3 +544,24 @@ def test_the_empty_profile_is_active_where_none_is_chosen(load: Load) -> None:
 def test_what_is_a_compose_file(text: str, expected: bool) -> None:
     """Compose files and parts of them are; values files, CI pipelines and Kubernetes objects are not."""
     assert is_compose(next(documents(text, "x.yaml"))) is expected
+
+
+def test_a_borrowed_network_is_reached_by_the_ports_of_its_owner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a VPN container publishes leads to the server that uses its network, over any number of steps; a loop ends."""
+    monkeypatch.chdir(tmp_path)
+    Path("compose.yaml").write_text(
+        "services:\n"
+        "  vpn: {image: 'vpn:1', ports: ['11434:11434']}\n"
+        "  between: {image: 'proxy:1', network_mode: 'service:vpn'}\n"
+        "  llm: {image: 'ollama/ollama:0.12.3', network_mode: 'service:between'}\n"
+        "  here: {image: 'ollama/ollama:0.12.3', network_mode: 'service:there'}\n"
+        "  there: {image: 'ollama/ollama:0.12.3', network_mode: 'service:here'}\n"
+    )
+    found = failing(scan_files(Path("compose.yaml")), ["AUT002", "EXP002"])
+    assert [(finding.rule, finding.resource.name, finding.place and finding.place.line) for finding in found] == [
+        ("EXP002", "llm", 2),
+        ("AUT002", "llm", 4),
+    ]
+    assert "published on every interface of the host by 'vpn', whose network it uses" in found[1].message
