@@ -132,8 +132,8 @@ class Secrets:
         done = self._texts.get(text)
         if done is None:
             done = text if text in self.public else self._without(text)
-            self._texts[text] = done = text if done == text else done
-        return done
+            self._texts[text] = done
+        return text if done == text else done
 
     def record(self, record: R) -> R:
         """A record that is a part of findings, without secrets: the same object again for the same record."""
@@ -167,6 +167,8 @@ class Secrets:
 
     def _hidden(self, word: str) -> str:
         """One word without the values in it. Names that are public are not cut by values that are a part of them."""
+        if self._by_start.keys().isdisjoint([word[at : at + LEAST] for at in range(len(word) - LEAST + 1)]):
+            return word
         names = [match.span() for match in NAMES.finditer(word) if match[0].rstrip(".!") in self.shown]
         kept, at, result = 0, 0, ""
         while at <= len(word) - LEAST:
@@ -229,9 +231,9 @@ def _encoded(text: str) -> Iterator[str]:
         yield from {written, written.replace("%2F", "/"), written.replace("%20", "+")}
 
 
-def _vocabulary(modules: Iterable[str]) -> set[str]:
+def _vocabulary(names: Iterable[str]) -> set[str]:
     """The words of letters alone that llmscan and the modules of rules are written in."""
-    named = {name for name in sys.modules if name.split(".")[0] == "llmscan"} | set(modules)
+    named = {name for name in sys.modules if name.split(".")[0] == "llmscan"} | set(names)
     modules = [module for name in named if isinstance(module := sys.modules.get(name), ModuleType)]
     return set(LETTERS.findall("\n".join(text for module in modules for text in _literals(module))))
 
@@ -287,19 +289,23 @@ def _item(item: InventoryItem, secrets: Secrets) -> InventoryItem:
 
 
 def _finding(item: Finding, secrets: Secrets) -> Finding:
+    """A finding without secrets; itself where it holds none, as most do."""
     hide, record = secrets.hide, secrets.record
-    return _with(
-        item,
-        message=hide(item.message),
-        fix=hide(item.fix),
-        quote=hide(item.quote),
-        setting=hide(item.setting),
-        resource=record(item.resource),
-        via=record(item.via) if item.via else None,
-        related=tuple(map(record, item.related)) if item.related else (),
-        missing=tuple(map(record, item.missing)) if item.missing else (),
-        product=record(item.product) if item.product else None,
+    message, fix, quote, setting = hide(item.message), hide(item.fix), hide(item.quote), hide(item.setting)
+    resource = record(item.resource)
+    via, product = item.via and record(item.via), item.product and record(item.product)
+    related, missing = tuple(map(record, item.related)), tuple(map(record, item.missing))
+    same = (
+        (message is item.message and fix is item.fix and quote is item.quote and setting is item.setting)
+        and (resource == item.resource and via == item.via and product == item.product)
+        and (related == item.related and missing == item.missing)
     )
+    if same:
+        return item
+    return replace(
+        item, message=message, fix=fix, quote=quote, setting=setting, resource=resource, via=via, product=product,
+        related=related, missing=missing,
+    )  # fmt: skip
 
 
 def _with(record: T, **new: Any) -> T:

@@ -60,8 +60,9 @@ class _Pickler(pickle.Pickler):
     """Writes a record as a call of its class: what the standard library does for one with slots takes twice as long (bench/README.md)."""
 
     def reducer_override(self, record: Any) -> Any:
-        values = _values_of(type(record))
-        return NotImplemented if values is None else (type(record), values(record))
+        kind: Any = type(record)
+        values = _values_of(kind)
+        return NotImplemented if values is None else (kind, values(record))
 
 
 @cache

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 COMPOSE = re.compile(r"^[ \t]*[\"']?(?:services|include)[\"']?[ \t]*:", re.MULTILINE)
 JSON_COMPOSE = re.compile(r"^[ \t{]*\"services\"[ \t]*:", re.MULTILINE)
 """In JSON `include` alone is a word of compilers and linters."""
-LEADS_ELSEWHERE = re.compile(r"\.\./|\b(?:include|extends)\b|(?:^|[\s\"'=:,\[])/[^\s:]*\.(?:ya?ml|env)\b")
-"""What a compose file says where it may read from another folder's project."""
+ELSEWHERE = ("../", "include", "extends")
+"""What a compose file says where it may read from another folder's project, as an absolute path to an env file does."""
+ABSOLUTE = re.compile(r"(?:^|[\s\"',\[])/[^\s:]*\.env\b", re.MULTILINE)
 WORTHWHILE = 200
 """Files below which a second process costs more than it saves (measured: bench/README.md)."""
 KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
@@ -121,10 +122,15 @@ def _sorted(tree: FileTree, claimed: Container[str], found: Found) -> tuple[Sort
             manifests.append((path, text))
         elif (COMPOSE if not path.endswith(".json") else JSON_COMPOSE).search(text):
             composes.append(path)
-            apart = apart and not LEADS_ELSEWHERE.search(text)
+            apart = apart and not _leads_elsewhere(text)
         else:
             found.notes.append(f"{path}: neither a manifest nor a compose file")
     return Sorted(tuple(manifests), tuple(composes), tuple(filter(is_env_file, tree.paths))), apart
+
+
+def _leads_elsewhere(text: str) -> bool:
+    """Whether a compose file may read from another folder's project."""
+    return any(word in text for word in ELSEWHERE) or ("env_file" in text and ABSOLUTE.search(text) is not None)
 
 
 def _chooses_files(tree: FileTree, path: str) -> bool:

@@ -35,7 +35,7 @@ class Manifests:
 
 def looks_like_manifest(text: str) -> bool:
     """Whether a text may hold Kubernetes resources, before it is parsed."""
-    return RESOURCE.search(text) is not None
+    return "apiVersion" in text and RESOURCE.search(text) is not None
 
 
 def read_manifests(tree: FileTree, texts: Iterable[tuple[str, str]]) -> Manifests:

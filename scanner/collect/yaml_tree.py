@@ -144,23 +144,13 @@ def _read_number(text: str) -> Any:
     return float(text) if FLOAT.match(text) else text
 
 
-class _Open(NamedTuple):
-    """A mapping or sequence whose end has not come, the nodes before it, and what was open around it."""
-
-    node: Any
-    anchor: str | None
-    tag: str | None
-    before: int
-    outer: Any
-    outer_key: Any
-    outer_mark: Any
-
-
 def _build(get: Callable[[], Any], path: str, offset: int, words: dict[str, Any]) -> Any:
     """Turn the events of one document into a tree, without recursion. offset: the line of the file on which it begins."""
     anchors: dict[str, tuple[Any, int]] = {}
-    stack: list[_Open] = []
+    # What is open: the node, its anchor and tag, the nodes before it, and holder, key and mark around it.
+    stack: list[tuple[Any, str | None, str | None, int, Any, Any, Any]] = []
     root: Any = None
+    node: Any
     holder: Any = None  # the innermost open mapping or sequence
     key = mark = None  # in a mapping: the key whose value comes next, and its mark; no mark where a key comes next
     last = count = 0  # the line on which the node before ended; nodes so far
@@ -193,15 +183,21 @@ def _build(get: Callable[[], Any], path: str, offset: int, words: dict[str, Any]
             if len(stack) >= MAX_DEPTH:
                 raise TreeError(f"it is nested more than {MAX_DEPTH} levels deep", event.start_mark.line)
             count += 1
-            stack.append(_Open(_empty(event, path, offset), event.anchor, event.tag, count, holder, key, mark))
-            holder, mark = stack[-1].node, None
+            node, mapping = (PlacedMap(), True) if kind is MappingStartEvent else (PlacedList(), False)
+            start = event.start_mark
+            node.place = new_tuple(Place, (path, start.line + offset, start.column + 1, 0, None))
+            node.places, node.tags = {} if mapping else [], None
+            stack.append((node, event.anchor, event.tag, count, holder, key, mark))
+            holder, mark = node, None
             continue
         elif kind is MappingEndEvent or kind is SequenceEndEvent:
             node, anchor, tag, before, holder, key, mark = stack.pop()
             if event.end_mark.index > event.start_mark.index:  # closed by a bracket
                 last = event.end_mark.line + offset
-            last = max(last, node.place.line)
-            node.place = new_tuple(Place, (path, node.place.line, node.place.column, last, None))
+            _, line, column, _, _ = node.place
+            if last < line:
+                last = line
+            node.place = new_tuple(Place, (path, line, column, last, None))
             if kind is MappingEndEvent and "<<" in node:
                 _merge(node)
             if anchor is not None:
@@ -220,10 +216,14 @@ def _build(get: Callable[[], Any], path: str, offset: int, words: dict[str, Any]
         if holder is None:
             root = node
         elif type(holder) is PlacedList:
-            own = kind is MappingEndEvent or kind is SequenceEndEvent
-            holder.places.append(node.place if own else _place(event.start_mark, path, offset, last))
+            if kind is MappingEndEvent or kind is SequenceEndEvent:
+                holder.places.append(node.place)
+            else:
+                start = event.start_mark
+                holder.places.append(new_tuple(Place, (path, start.line + offset, start.column + 1, last, None)))
             holder.append(node)
-            _tag(holder, len(holder) - 1, tag)
+            if tag is not None:
+                _tag(holder, len(holder) - 1, tag)
         elif mark is None:
             if type(node) in CONTAINERS:
                 raise TreeError(
@@ -234,25 +234,14 @@ def _build(get: Callable[[], Any], path: str, offset: int, words: dict[str, Any]
             if key == "<<" and "<<" in holder:
                 node = [*_sources(holder["<<"]), *_sources(node)]
             holder[key] = node
-            holder.places[key] = _place(mark, path, offset, last)
-            _tag(holder, key, tag)
+            holder.places[key] = new_tuple(Place, (path, mark.line + offset, mark.column + 1, last, None))
+            if tag is not None:
+                _tag(holder, key, tag)
             mark = None
     return root
 
 
-def _empty(event: Any, path: str, offset: int) -> PlacedMap | PlacedList:
-    """A mapping or sequence to be filled; where it ends is not known yet."""
-    node: Any = PlacedMap() if type(event) is MappingStartEvent else PlacedList()
-    node.places = {} if type(event) is MappingStartEvent else []
-    node.place, node.tags = _place(event.start_mark, path, offset, 0), None
-    return node  # type: ignore[no-any-return]
-
-
-def _place(mark: Any, path: str, offset: int, last: int) -> Place:
-    return new_tuple(Place, (path, mark.line + offset, mark.column + 1, last, None))
-
-
-def _tag(holder: Any, key: Any, tag: str | None) -> None:
+def _tag(holder: Any, key: Any, tag: str) -> None:
     if tag and not tag.startswith(STANDARD_TAG):
         holder.tags = holder.tags or {}
         holder.tags[key] = tag
