@@ -7,10 +7,24 @@ so that two reports of the same thing are the same text. Each finding stands on 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from json.encoder import encode_basestring_ascii as quoted
 from typing import Any, TypeVar
 
-from llmscan.findings import Failure, Finding, InventoryItem, ObservedNote, ProductNote, Related, Report, Waived
+from llmscan.findings import (
+    Evidence,
+    Failure,
+    Finding,
+    InventoryItem,
+    ObservedNote,
+    ProductNote,
+    Related,
+    Report,
+    Resource,
+    Severity,
+    Status,
+    Waived,
+)
 from llmscan.formats import Format, RenderOptions
 from llmscan.hookspecs import hookimpl
 from llmscan.model import Gap
@@ -18,12 +32,9 @@ from llmscan.places import Place
 from llmscan.reports.finding_facts import deciding_value
 from llmscan.reports.layered_json import Encoded, layered
 from llmscan.reports.workload_groups import finding_order
-from llmscan.shares import in_shares
 
 FORMAT_VERSION = 1
 T = TypeVar("T")
-WORTHWHILE = 3000
-"""Records below which a second process costs more than it saves (measured: bench/README.md)."""
 
 
 @hookimpl
@@ -38,7 +49,8 @@ def render(report: Report, options: RenderOptions) -> str:
 
 
 def document(report: Report) -> dict[str, Any]:
-    """The report as dicts and lists, its longest lists encoded. `waived` and `policy_notes` are there where there are any."""
+    """The report as dicts and lists, its findings encoded. `waived` and `policy_notes` are there where there are any."""
+    known = Known()
     shown: dict[str, Any] = {
         "llmscan": report.version,
         "schema": FORMAT_VERSION,
@@ -47,67 +59,91 @@ def document(report: Report) -> dict[str, Any]:
             "name": report.target.name,
             "details": dict(sorted(report.target.details.items())),
         },
-        "findings": _encoded(sorted(report.findings, key=finding_order), finding_document),
+        "findings": [_finding(finding, known) for finding in sorted(report.findings, key=finding_order)],
         "passed": dict(sorted(report.passed.items())),
         "failures": [_failure(failure) for failure in report.failures],
         "coverage": _coverage(report),
-        "inventory": _encoded(report.inventory, _item),
+        "inventory": [_item(item) for item in report.inventory],
     }
     if report.waived:
-        shown["waived"] = [_waived(waived) for waived in report.waived]
+        shown["waived"] = [_waived(waived, known) for waived in report.waived]
     if report.policy_notes:
         shown["policy_notes"] = list(report.policy_notes)
     return shown
 
 
-def _encoded(records: Sequence[T], document_of: Callable[[T], Any]) -> list[Encoded]:
-    """The document of each record, encoded."""
+class Known:
+    """Documents of records as JSON, each made once: most of what a finding says, others say as well."""
 
-    def encode(share: range) -> list[str]:
-        return [json.dumps(document_of(records[index])) for index in share]
+    def __init__(self) -> None:
+        self._texts: dict[Any, str] = {}
 
-    shares = in_shares(len(records), encode, worthwhile=len(records) >= WORTHWHILE)
-    return [Encoded(text) for share in shares for text in share]
+    def __call__(self, document_of: Callable[[T], Any], record: T) -> str:
+        """The JSON of `document_of(record)`."""
+        found = self._texts.get((document_of, record))
+        if found is None:
+            found = self._texts[document_of, record] = json.dumps(document_of(record))
+        return found
 
 
-def finding_document(finding: Finding) -> dict[str, Any]:
-    """One finding. `setting`, `quote`, `missing` and `live` are there where they say something."""
+def _finding(finding: Finding, known: Known) -> Encoded:
+    """One finding. `setting`, `quote`, `missing`, `live` and `rendered_by` are there where they say something."""
+    related = _all_related(finding)
     extra = {
-        "setting": finding.setting,
-        "quote": finding.quote,
-        "missing": [_gap(gap) for gap in finding.missing],
-        "live": finding.live,
-        "rendered_by": finding.rendered_by,
+        "setting": known(str, finding.setting) if finding.setting else "",
+        "quote": quoted(finding.quote) if finding.quote else "",
+        "missing": json.dumps([_gap(gap) for gap in finding.missing]) if finding.missing else "",
+        "live": "true" if finding.live else "",
+        "rendered_by": known(str, finding.rendered_by) if finding.rendered_by else "",
     }
+    parts = [
+        known(
+            _verdict,
+            (finding.rule, finding.title, finding.category, finding.status, finding.severity, finding.evidence),
+        )[1:-1],
+        f'"message": {quoted(finding.message)}',
+        f'"fix": {known(str, finding.fix)}',
+        f'"resource": {known(_resource, finding.resource)}',
+        f'"location": {_placed(finding.place, known)}',
+        f'"product": {known(_product, finding.product) if finding.product else "null"}',
+        f'"reach": {known(str, finding.reach) if finding.reach is not None else "null"}',
+        f'"related": {json.dumps([_related(one) for one in related]) if related else "[]"}',
+        f'"via": {json.dumps(_related(finding.via)) if finding.via else "null"}',
+        f'"unit": {known(str, finding.unit)}',
+        f'"refs": {known(list, finding.refs)}',
+        f'"fingerprint": {quoted(finding.fingerprint)}',
+        *[f'"{key}": {text}' for key, text in extra.items() if text],
+    ]
+    return Encoded(f"{{{', '.join(parts)}}}")
+
+
+def _verdict(of: tuple[str, str, str, Status, Severity, Evidence]) -> dict[str, str]:
+    rule, title, category, status, severity, evidence = of
     return {
-        "rule": finding.rule,
-        "title": finding.title,
-        "category": finding.category,
-        "status": str(finding.status),
-        "severity": str(finding.severity),
-        "evidence": str(finding.evidence),
-        "message": finding.message,
-        "fix": finding.fix,
-        "resource": _resource(finding),
-        "location": _location(finding.place),
-        "product": _product(finding.product) if finding.product else None,
-        "reach": str(finding.reach) if finding.reach is not None else None,
-        "related": [_related(related) for related in _all_related(finding)],
-        "via": _related(finding.via) if finding.via else None,
-        "unit": finding.unit,
-        "refs": list(finding.refs),
-        "fingerprint": finding.fingerprint,
-    } | {key: value for key, value in extra.items() if value}
+        "rule": rule,
+        "title": title,
+        "category": category,
+        "status": str(status),
+        "severity": str(severity),
+        "evidence": str(evidence),
+    }
 
 
-def _resource(shown: Finding | InventoryItem) -> dict[str, str]:
-    resource = shown.resource
+def _resource(resource: Resource) -> dict[str, str]:
     return {
         "kind": resource.kind,
         "name": resource.name,
         "namespace": resource.namespace,
         "container": resource.container,
     }
+
+
+def _placed(place: Place | None, known: Known) -> str:
+    """What `_location` gives, as JSON."""
+    if place is None:
+        return "null"
+    path = known(str, place.path)
+    return f'{{"path": {path}, "line": {place.line}, "column": {place.column}, "end_line": {place.end_line}}}'
 
 
 def _location(place: Place | None) -> dict[str, Any] | None:
@@ -168,7 +204,7 @@ def _item(item: InventoryItem) -> dict[str, Any]:
     """One container; `observed` is there where a probe asked it."""
     observed = {"observed": [_observed(note) for note in item.observed]} if item.observed else {}
     return {
-        "resource": _resource(item),
+        "resource": _resource(item.resource),
         "image": item.image,
         "products": _products(item.products),
         "endpoints": list(item.endpoints),
@@ -193,5 +229,6 @@ def _products(products: Iterable[ProductNote]) -> list[dict[str, str]]:
     return [_product(product) for product in products]
 
 
-def _waived(waived: Waived) -> dict[str, Any]:
-    return {"finding": finding_document(waived.finding), "reason": waived.reason, "expires": waived.expires or None}
+def _waived(waived: Waived, known: Known) -> Encoded:
+    about = json.dumps({"reason": waived.reason, "expires": waived.expires or None})
+    return Encoded(f'{{"finding": {_finding(waived.finding, known)}, {about[1:]}')

@@ -22,6 +22,6 @@ def layered(value: Any, levels: int, indent: str = "") -> str:
     if isinstance(value, dict):
         entries = [f"{json.dumps(key)}: {layered(item, levels - 1, inner)}" for key, item in value.items()]
     else:
-        entries = [layered(item, levels - 1, inner) for item in value]
+        entries = [item if type(item) is Encoded else layered(item, levels - 1, inner) for item in value]
     opening, closing = "{}" if isinstance(value, dict) else "[]"
     return f"{opening}\n{inner}" + f",\n{inner}".join(entries) + f"\n{indent}{closing}"

@@ -52,6 +52,8 @@ KNOWN = re.compile(
     r"(?:hf_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9_-]{8,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|xox[abpr]-[\w-]{10,}"
     r"|AKIA[0-9A-Z]{16}|AIza[\w-]{30,}|nvapi-[\w-]{20,}|eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]*|-----BEGIN [A-Z ]*PRIVATE KEY-----)"
 )
+PEM = "-----BEGIN"
+"""How the one known form begins that has spaces in it."""
 CREDENTIALS = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
 
 
@@ -65,6 +67,7 @@ class Secrets:
         self._modules = {rule.call.__module__ for rule in rules}
         self._texts: dict[str, str] = {"": ""}
         self._words: dict[str, str] = {}
+        self._clean: set[str] = set()
         self._records: dict[Any, Any] = {}
         self._starts: dict[str, list[str]] = {}
 
@@ -144,11 +147,24 @@ class Secrets:
         return cast(R, done)
 
     def _without(self, text: str) -> str:
+        words = text.split()
+        if self._clean.issuperset(words) or all(map(self._is_clean, words)):
+            return text
         text = CREDENTIALS.sub(HIDDEN, KNOWN.sub(HIDDEN, text))
         if self._phrases:
             for phrase in [phrase for word in text.split() for phrase in self._beginning(word)]:
                 text = text.replace(phrase, HIDDEN)
         return WORD.sub(self._word, text)
+
+    def _is_clean(self, word: str) -> bool:
+        """Whether a word is shown as it is in any sentence: most texts are made of such words alone."""
+        if word in self._clean:
+            return True
+        private = PEM in word or KNOWN.search(word) or CREDENTIALS.search(word)
+        if private or (self._phrases and self._beginning(word)) or (len(word) >= LEAST and self._hidden(word) != word):
+            return False
+        self._clean.add(word)
+        return True
 
     def _beginning(self, word: str) -> list[str]:
         """The phrases whose first word this one ends with."""
