@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from llmscan.findings import Failure, Finding, InventoryItem, Related, Report, RuleNote, Severity, Waived
+from llmscan.records import replace
 from llmscan.reports.finding_facts import elsewhere, known, line_of, product_name, reach, related_name, where
 from llmscan.reports.printable import printable, printable_lines
 from llmscan.reports.references import known_reference

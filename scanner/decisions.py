@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -17,6 +17,7 @@ from packaging.version import Version
 from llmscan.findings import Evidence
 from llmscan.model import Gap, Origin
 from llmscan.products import Product
+from llmscan.records import replace
 from llmscan.settings import Found, Reading
 
 Clause = Mapping[str, Any]

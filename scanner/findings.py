@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+
+from msgspec import field
 
 from llmscan.model import Gap, Reach
 from llmscan.places import Place
+from llmscan.records import Record
 
 
 class Severity(IntEnum):
@@ -39,8 +41,7 @@ class Evidence(StrEnum):
     DEFAULT = "default"
 
 
-@dataclass(frozen=True, slots=True)
-class Resource:
+class Resource(Record, frozen=True):
     """What a finding is about. `container` is empty where it is about the whole object."""
 
     kind: str
@@ -53,8 +54,7 @@ class Resource:
         return f"{self.kind}/{self.name}{inside}"
 
 
-@dataclass(frozen=True, slots=True)
-class Related:
+class Related(Record, frozen=True):
     """Another object with the same mistake, or the way by which an endpoint is reached."""
 
     name: str
@@ -64,8 +64,7 @@ class Related:
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Record, frozen=True):
     """One conclusion of a rule on the object that it was given.
 
     message: one or two sentences, specific to the object. fix: what to change here; empty: the rule's own. place: the line that
@@ -88,8 +87,7 @@ class Verdict:
     quote: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ProductNote:
+class ProductNote(Record, frozen=True):
     """Which product a finding speaks of, at which version, and why that is believed."""
 
     id: str
@@ -98,8 +96,7 @@ class ProductNote:
     because: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Record, frozen=True):
     """One mistake, or one thing that could not be known, as every format shows it. Redacted."""
 
     rule: str
@@ -128,8 +125,7 @@ class Finding:
     """The tool that made the object out of `place`, the best line that can be known; `place.decided_by` is where the value was set."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Record, frozen=True):
     """Something that did not work: a plugin, a rule call, an input. `kind`: `plugin`, `rule`, `input`, `target`, `format`."""
 
     kind: str
@@ -142,8 +138,7 @@ class Failure:
         return f"{where}{self.kind} {self.name}: {self.reason}"
 
 
-@dataclass(frozen=True, slots=True)
-class ObservedNote:
+class ObservedNote(Record, frozen=True):
     """What a probe saw of one endpoint, in words.
 
     authentication: `open`, `closed`, `first-visitor`, `application` or `unknown`. cors: as in the catalogue, or `unknown`. because: what was
@@ -159,8 +154,7 @@ class ObservedNote:
     because: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class InventoryItem:
+class InventoryItem(Record, frozen=True):
     """One container that was looked at: where it is, what it runs, and from where its endpoints can be reached."""
 
     resource: Resource
@@ -172,8 +166,7 @@ class InventoryItem:
     observed: tuple[ObservedNote, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Coverage:
+class Coverage(Record, frozen=True):
     """What was read and what was not. `gaps` make verdicts unknown; `units` says which stacks were made of what."""
 
     units: tuple[str, ...] = ()
@@ -186,8 +179,7 @@ class Coverage:
     """What was taken for what (`--verbose`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Record, frozen=True):
     """What was scanned. kind: `files`, `kubernetes`, `docker`, `endpoints`. name: made safe for paths; paths for files."""
 
     kind: str
@@ -195,8 +187,7 @@ class Target:
     details: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class RuleNote:
+class RuleNote(Record, frozen=True):
     """What a report says of a rule that took part, so that formats need no rules."""
 
     id: str
@@ -209,8 +200,7 @@ class RuleNote:
     name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Waived:
+class Waived(Record, frozen=True):
     """A finding that a waiver took out, and the reason given."""
 
     finding: Finding
@@ -218,8 +208,7 @@ class Waived:
     expires: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Record, frozen=True):
     """All that a format renders. `findings` holds `fail` and `unknown`, the worst first; `passed` counts passes by rule id."""
 
     version: str

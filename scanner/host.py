@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, ParamSpec, TypeVar
@@ -34,6 +34,7 @@ from llmscan.findings import Failure, Report, Verdict
 from llmscan.formats import Format, RenderOptions
 from llmscan.model import Stack
 from llmscan.products import BadProduct, Product, builtin_products
+from llmscan.records import replace
 from llmscan.rule_view import Case
 from llmscan.rules import BadRule, Rule
 

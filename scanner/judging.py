@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from llmscan.host import Host
 from llmscan.model import Container, Gap, Stack, Workload
 from llmscan.places import Place
 from llmscan.products import Catalogue
+from llmscan.records import replace
 from llmscan.rule_view import Case, Scan
 from llmscan.rules import Rule
 

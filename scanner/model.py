@@ -9,11 +9,13 @@ interpolation), so that no rule has to know from where a stack came.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Any, Generic, Literal, TypeVar
 
+from msgspec import field
+
 from llmscan.places import Place
+from llmscan.records import Record
 
 T = TypeVar("T")
 ELSEWHERE = "*"
@@ -48,8 +50,7 @@ class Origin(StrEnum):
     """Present, but its value comes from something that was not there to read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(Record, frozen=True):
     """Something that was not seen, so that what rests on it is unknown.
 
     kind: `environment` (variables of a container), `config` (a mounted file), `secret` (keys of a whole Secret), `image` (a variable image name),
@@ -71,8 +72,7 @@ class Gap:
         return f"{self.what} {self.why}"
 
 
-@dataclass(frozen=True, slots=True)
-class Value(Generic[T]):
+class Value(Record, Generic[T], frozen=True):
     """What holds for one thing, and what says so. `value` None: nothing says it, unless `gap` tells that it could not be known."""
 
     value: T | None = None
@@ -84,8 +84,7 @@ class Value(Generic[T]):
         return self.value is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Record, frozen=True):
     """One named value of a container: an environment variable, a flag, or a key of a configuration file.
 
     `value` is None where something sets it whose value was not seen (`origin` SECRET or UNRESOLVED, `gap` says why).
@@ -99,8 +98,7 @@ class Setting:
     gap: Gap | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(Record, frozen=True):
     """An image reference. `reference` is as written; `name` has neither tag nor digest; `local`: built here, nobody publishes it."""
 
     reference: str
@@ -116,8 +114,7 @@ class Image:
     """What a local build starts from."""
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(Record, frozen=True):
     """One word of a command line, and where it stands; `gap` where a part of it could not be resolved."""
 
     text: str
@@ -125,8 +122,7 @@ class Word:
     gap: Gap | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Port:
+class Port(Record, frozen=True):
     """A port that a container declares. `published` are the addresses of the host that lead to it."""
 
     number: int
@@ -135,8 +131,7 @@ class Port:
     place: Place | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
+class Published(Record, frozen=True):
     """A port of the host that leads to a port of a container: a compose `ports` entry, an engine's binding, a `hostPort`.
 
     `address` "" means every interface. `host_port` None: chosen by the engine. `container_port` None: not known (`gap`).
@@ -152,8 +147,7 @@ class Published:
     """How its owner calls it: `published port`, `hostPort`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Volume:
+class Volume(Record, frozen=True):
     """Something mounted into a container.
 
     kind: `node-path` (a path of the node on which a pod happens to run: hostPath), `host-path` (a path of the engine's host), `project-path`
@@ -172,8 +166,7 @@ class Volume:
     propagation: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigFile:
+class ConfigFile(Record, frozen=True):
     """A configuration file that a container mounts: `path` in the container, its text, and where the text begins."""
 
     path: str
@@ -182,8 +175,7 @@ class ConfigFile:
     source: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Security:
+class Security(Record, frozen=True):
     """A security context. For a container these are effective values (`said_by` "container", "pod" or "image"); for a workload, what the pod says."""
 
     run_as_user: Value[int] = Value()
@@ -205,8 +197,7 @@ class Security:
     """A user given by name (compose `user: www-data`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Logging:
+class Logging(Record, frozen=True):
     """Where the engine puts what a container prints. `driver` empty: the engine's default (`gap` if that is not known here)."""
 
     driver: Value[str] = Value()
@@ -214,8 +205,7 @@ class Logging:
     place: Place | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Resources:
+class Resources(Record, frozen=True):
     """Limits as written: `cpu`, `memory`, and others (`nvidia.com/gpu`). Empty where none are set."""
 
     limits: Mapping[str, str] = field(default_factory=dict)
@@ -227,8 +217,7 @@ class Resources:
 ContainerRole = Literal["regular", "init", "sidecar", "ephemeral"]
 
 
-@dataclass(frozen=True, slots=True)
-class Container:
+class Container(Record, frozen=True):
     """One container of a workload. `place` spans its whole definition."""
 
     name: str
@@ -253,8 +242,7 @@ class Container:
     """Hosts that probes and lifecycle hooks name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Workload:
+class Workload(Record, frozen=True):
     """What runs as one: a pod template with its controller, a compose service, a container of an engine.
 
     kind: the controller's kind (`Deployment`, `RayCluster`), `service` for compose, `container` for an engine.
@@ -300,8 +288,7 @@ class Workload:
         return self.replicas.value != 0
 
 
-@dataclass(frozen=True, slots=True)
-class ServicePort:
+class ServicePort(Record, frozen=True):
     """A port of a Service. `target` is a number, a port's name, or None (the same number)."""
 
     number: int
@@ -312,8 +299,7 @@ class ServicePort:
     place: Place | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
+class Service(Record, frozen=True):
     """A Kubernetes Service, or what a custom resource makes its operator create (`because` says so)."""
 
     name: str
@@ -334,8 +320,7 @@ class Service:
     source_ranges: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Backend:
+class Backend(Record, frozen=True):
     """Where a route leads: a Service and one of its ports (number, name, or None)."""
 
     service: str
@@ -345,8 +330,7 @@ class Backend:
     place: Place | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Record, frozen=True):
     """An Ingress, HTTPRoute, VirtualService, OpenShift Route...: a way from outside to Services.
 
     authenticated_by: what asks callers for a credential before this route leads on, or "".
@@ -369,8 +353,7 @@ class Route:
     gap: Gap | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Gateway:
+class Gateway(Record, frozen=True):
     """A Gateway (gateway.networking.k8s.io or Istio): where routes attach."""
 
     name: str
@@ -380,16 +363,14 @@ class Gateway:
     place: Place | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Selector:
+class Selector(Record, frozen=True):
     """A label selector: equal labels, and expressions `(key, operator, values)`. Empty selects everything."""
 
     labels: Mapping[str, str] = field(default_factory=dict)
     expressions: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
+class Peer(Record, frozen=True):
     """A source or destination in a policy: pods, namespaces, or an address block. All empty: everybody."""
 
     pods: Selector | None = None
@@ -399,8 +380,7 @@ class Peer:
     """A peer of another kind (an FQDN), as written."""
 
 
-@dataclass(frozen=True, slots=True)
-class PolicyRule:
+class PolicyRule(Record, frozen=True):
     """Who may pass to which ports. No peers: everybody; no ports and no ranges: all. A range is its first and last port."""
 
     peers: tuple[Peer, ...] = ()
@@ -408,8 +388,7 @@ class PolicyRule:
     ranges: tuple[tuple[int, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Record, frozen=True):
     """A NetworkPolicy or its kin. `ingress` None: it says nothing of ingress; (): it allows none."""
 
     name: str
@@ -425,8 +404,7 @@ class Policy:
     """What asks callers for a credential before they reach a workload that it selects (a policy of a service mesh), or ""."""
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigData:
+class ConfigData(Record, frozen=True):
     """A ConfigMap or compose config: each entry a text and its place. `secret`: a Secret in a file; only its keys are kept."""
 
     name: str
@@ -436,8 +414,7 @@ class ConfigData:
     secret: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Network:
+class Network(Record, frozen=True):
     """A container network. `internal`: it has no way out or in but through its members."""
 
     name: str
@@ -446,8 +423,7 @@ class Network:
     place: Place | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LooseValue:
+class LooseValue(Record, frozen=True):
     """A value that stands in a file outside any container: an entry of a Secret, a line of a `.env` file.
 
     kind, name: the object that holds it (`Secret`, its name; `env file`, "(env file)").
@@ -461,8 +437,7 @@ class LooseValue:
     """What a base64 value stands for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Engine:
+class Engine(Record, frozen=True):
     """What is known of the container engine of a live scan, or of nothing for files."""
 
     name: str = ""
@@ -474,8 +449,7 @@ class Engine:
     rootless: Value[bool] = Value()
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Record, frozen=True):
     """What lies around a unit: of a cluster, what the other namespaces run. `seen` False: only this unit's own files were there to read."""
 
     seen: bool = False
@@ -484,8 +458,7 @@ class Surroundings:
     namespace_labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Stack:
+class Stack(Record, frozen=True):
     """One unit of a deployment. `source`: `files`, `kubernetes`, `docker` or `endpoints`, for reports alone: rules do not ask."""
 
     unit: str

@@ -15,13 +15,14 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from llmscan.collect.yaml_tree import Unreadable, documents
 from llmscan.findings import Finding, Report, Waived
+from llmscan.records import replace
 
 KEYS = frozenset({"rule", "fingerprint", "resource", "path", "reason", "expires"})
 DEFAULT_FILE = ".llmscan.yaml"

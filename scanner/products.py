@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from importlib.resources import files
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from llmscan.commandline import Line, line_text
 from llmscan.config_files import walk
 from llmscan.findings import ProductNote
 from llmscan.model import Container, Image, Workload, parse_image
+from llmscan.records import replace
 
 TAG_VERSION = r"^v?(\d+\.\d+(?:\.\d+)*(?:\.?(?:post|rc|a|b|alpha|beta|dev)\.?\d+)?)(?![\d.]*-?latest)"
 TOP_LEVEL = re.compile(r"^([a-z_]+):", re.MULTILINE)

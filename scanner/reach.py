@@ -6,7 +6,7 @@ Selectors, ports, routes, gateways, published ports, host networking and policie
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 from llmscan.findings import Related
@@ -27,6 +27,7 @@ from llmscan.model import (
     Workload,
 )
 from llmscan.places import Place
+from llmscan.records import replace
 
 LOOPBACK_ADDRESSES = ("127.", "::1", "localhost", "[::1]")
 UNKNOWN_PORT = 0

@@ -11,7 +11,6 @@ import re
 import sys
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from functools import cached_property
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, TypeVar, cast
@@ -19,6 +18,7 @@ from urllib.parse import quote
 
 from llmscan.findings import Failure, Finding, InventoryItem, ProductNote, Related, Report, Resource
 from llmscan.model import Gap, Workload
+from llmscan.records import replace
 from llmscan.rule_view import Scan
 from llmscan.rules import Rule
 from llmscan.sensitive import private_texts, public_texts
@@ -328,5 +328,5 @@ def _with(record: T, **new: Any) -> T:
     """A record with new values; the record itself where they are those that it has."""
     for name, value in new.items():
         if getattr(record, name) is not value and getattr(record, name) != value:
-            return replace(record, **new)  # type: ignore[type-var]
+            return replace(record, **new)
     return record

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ from llmscan.probe.observation import NOT_PROBED, Observations
 from llmscan.probe.overlay import addressed, products_seen, seen_of, settled, unread_settings
 from llmscan.products import Catalogue, Running
 from llmscan.reach import Endpoint, KnownPort, Links
+from llmscan.records import replace
 from llmscan.settings import Reading
 
 T = TypeVar("T")

@@ -11,10 +11,7 @@ import pickle
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass
-from functools import cache
-from operator import attrgetter
-from typing import Any, TypeVar
+from typing import TypeVar
 
 T = TypeVar("T")
 
@@ -50,26 +47,10 @@ def _start(work: Callable[[], T]) -> tuple[int, int]:
     status = 1
     try:
         with os.fdopen(writing, "wb") as pipe:
-            _Pickler(pipe, pickle.HIGHEST_PROTOCOL).dump(work())
+            pickle.dump(work(), pipe, pickle.HIGHEST_PROTOCOL)
         status = 0
     finally:
         os._exit(status)
-
-
-class _Pickler(pickle.Pickler):
-    """Writes a record as a call of its class: what the standard library does for one with slots takes twice as long (bench/README.md)."""
-
-    def reducer_override(self, record: Any) -> Any:
-        kind: Any = type(record)
-        values = _values_of(kind)
-        return NotImplemented if values is None else (kind, values(record))
-
-
-@cache
-def _values_of(kind: type) -> Callable[[Any], tuple[Any, ...]] | None:
-    """What takes the values out of a record, in the order of its fields; None for what is no record of two fields or more."""
-    names = [field.name for field in fields(kind)] if is_dataclass(kind) else []
-    return attrgetter(*names) if len(names) > 1 else None
 
 
 def _answer(child: int, reading: int) -> T | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 
 from llmscan.findings import (
     Coverage,
@@ -23,6 +22,7 @@ from llmscan.findings import (
 )
 from llmscan.model import Gap, Reach
 from llmscan.places import Place
+from llmscan.records import replace
 
 OLLAMA = ProductNote("ollama", "Ollama", "0.5.1", "image ollama/ollama:0.5.1")
 WEBUI = ProductNote("open-webui", "Open WebUI", "", "image ghcr.io/open-webui/open-webui:main")

@@ -9,7 +9,6 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from sample_report import CLUSTER_REPORT, EMPTY_REPORT, FILES_REPORT, OPEN_OLLAM
 
 from llmscan.findings import Report, Status
 from llmscan.formats import RenderOptions
+from llmscan.records import replace
 from llmscan.reports import html as html_report
 from llmscan.reports import html_page
 

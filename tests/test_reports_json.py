@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from sample_report import CLUSTER_REPORT, EMPTY_REPORT, FILES_REPORT, OPEN_OLLAM
 
 from llmscan.findings import Report
 from llmscan.formats import RenderOptions
+from llmscan.records import replace
 from llmscan.reports import json_report
 
 SCHEMA = json.loads((Path(__file__).parent.parent / "docs" / "report.schema.json").read_text())

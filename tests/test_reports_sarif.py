@@ -6,7 +6,6 @@ import json
 import os
 import re
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from sample_report import CLUSTER_REPORT, EMPTY_REPORT, FILES_REPORT, HOSTILE, O
 
 from llmscan.findings import Report, Severity, Status, Target
 from llmscan.formats import RenderOptions
+from llmscan.records import replace
 from llmscan.reports import sarif
 
 ROOT = Path(__file__).parent.parent

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from sample_report import CLUSTER_REPORT, EMPTY_REPORT, FILES_REPORT, HOSTILE, U
 from llmscan.findings import Coverage, Failure, Report, Severity
 from llmscan.formats import RenderOptions
 from llmscan.model import Gap
+from llmscan.records import replace
 from llmscan.reports import table
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"

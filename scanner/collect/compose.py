@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from llmscan.collect.compose_sources import Sources, folder_of
 from llmscan.collect.yaml_tree import Unreadable
 from llmscan.model import Stack
 from llmscan.places import Place
+from llmscan.records import replace
 
 __all__ = [
     "ComposeOptions",

@@ -6,12 +6,13 @@ import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from llmscan.collect.compose_interpolation import Interpolated, gap_of, interpolate, is_known
 from llmscan.model import Image, Origin, Port, Setting, Value, Word, parse_image
 from llmscan.places import Place
+from llmscan.records import replace
 
 INSTRUCTION = re.compile(r"[ \t]*(?P<word>[A-Za-z]+)[ \t]+(?P<rest>.*)", re.DOTALL)
 FLAG = re.compile(r"--\w[\w-]*=\S+[ \t]+")

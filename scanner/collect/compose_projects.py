@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -19,6 +19,7 @@ from llmscan.collect.compose_load import Composed, dotenv
 from llmscan.collect.compose_sources import Sources, folder_of, join, placed_map
 from llmscan.collect.yaml_tree import Unreadable
 from llmscan.places import PlacedMap
+from llmscan.records import replace
 
 DEFAULTS = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 OVERRIDES = (

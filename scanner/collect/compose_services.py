@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from llmscan.collect.compose_dockerfile import Built, read_dockerfile
@@ -32,6 +31,7 @@ from llmscan.model import (
     parse_image,
 )
 from llmscan.places import Place, PlacedMap, place_of
+from llmscan.records import replace
 
 T = TypeVar("T")
 NOT_BUILT = Built()

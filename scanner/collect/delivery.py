@@ -7,7 +7,7 @@ service types. All else is not known, and each record says so.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from llmscan.collect.pods import PodSpec, workload
@@ -16,6 +16,7 @@ from llmscan.collect.resources import DEFAULT_NAMESPACE, namespace_of, service
 from llmscan.collect.yaml_tree import Unreadable, documents
 from llmscan.model import Container, Gap, Image, Security, Service, Stack, Value, Workload
 from llmscan.places import Place, PlacedList, PlacedMap, place_of
+from llmscan.records import replace
 
 GROUPS = {
     "HelmRelease": "helm.toolkit.fluxcd.io/",
@@ -354,8 +355,8 @@ def _as_list(said: PlacedMap) -> PlacedList:
 def _unknown(security: Security, unseen: Gap) -> Security:
     """A security context in which what is not said is not known."""
     changed: dict[str, Any] = {
-        one.name: replace(value, gap=unseen)
-        for one in fields(security)
-        if one.name != "user_name" and isinstance(value := getattr(security, one.name), Value) and value.value is None
+        name: replace(value, gap=unseen)
+        for name in security.__struct_fields__
+        if name != "user_name" and isinstance(value := getattr(security, name), Value) and value.value is None
     }
     return replace(security, **changed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from llmscan.collect.engine_address import find_engine
 from llmscan.collect.engine_compose import tie_to_files
@@ -15,6 +15,7 @@ from llmscan.collect.engine_json import plain
 from llmscan.collect.engine_reader import EngineReader, Summary
 from llmscan.findings import Failure
 from llmscan.model import Container, Engine, Gap, Network, Stack, Surroundings, Value, Workload
+from llmscan.records import replace
 
 NO_PROJECT = "engine"
 """The unit of the containers that no compose project started."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
@@ -30,6 +29,7 @@ from llmscan.model import (
     Workload,
 )
 from llmscan.places import Place, PlacedList, PlacedMap, place_of
+from llmscan.records import replace
 
 T = TypeVar("T")
 SPAN = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?\Z")

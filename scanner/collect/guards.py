@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from llmscan.collect.fields import items, mapping, texts
 from llmscan.model import Peer, Policy, PolicyRule, Route, Selector, Service
 from llmscan.places import place_of
+from llmscan.records import replace
 
 Resource = Mapping[str, Any]
 Named = Mapping[tuple[str, str], bool]

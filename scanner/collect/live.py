@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from llmscan.collect.cluster import Cluster, Listing
@@ -16,6 +16,7 @@ from llmscan.collect.resources import Parts, collect
 from llmscan.collection import Collection
 from llmscan.findings import Failure, Target
 from llmscan.model import ELSEWHERE, Container, Gap, Stack, Surroundings, Workload
+from llmscan.records import replace
 
 Json = dict[str, Any]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from llmscan.collect.resources import DEFAULT_NAMESPACE, Parts, collect, namespace_of, resources_in
@@ -15,6 +15,7 @@ from llmscan.findings import Failure
 from llmscan.model import Gap, Policy, Route, Selector, Service, Stack, Workload
 from llmscan.places import place_of
 from llmscan.reach import matches, selects
+from llmscan.records import replace
 
 RESOURCE = re.compile(r"^[ \t]*(?:- )?[\"']?apiVersion[\"']?[ \t]*:|[{,\s]\"apiVersion\"\s*:", re.MULTILINE)
 TEMPLATE = re.compile(r"\{\{-?\s|\{%")

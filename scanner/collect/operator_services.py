@@ -6,12 +6,12 @@ Of a live cluster these are objects like others; in files nothing but the resour
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from llmscan.collect.fields import items, mapping
 from llmscan.model import Backend, Route, Service, ServicePort, Value, Workload
 from llmscan.places import place_of
+from llmscan.records import replace
 
 MADE_BY = "its operator makes it"
 NIM = "NIMService"

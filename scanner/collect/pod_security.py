@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from llmscan.collect.fields import items, mapping, typed
 from llmscan.model import Security, Value
 from llmscan.places import place_of
+from llmscan.records import replace
 
 ARMOR_ANNOTATION = "container.apparmor.security.beta.kubernetes.io/"
 """The older way to name a container's AppArmor profile, which Kubernetes 1.37 still reads."""

@@ -7,12 +7,12 @@ KubeRay's controllers/ray/common/service.go gives.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from llmscan.collect.fields import items, mapping
 from llmscan.model import Service, ServicePort, Value, Workload
 from llmscan.places import Place, place_of
+from llmscan.records import replace
 
 CLUSTER_SPECS = {"RayCluster": "", "RayService": "rayClusterConfig", "RayJob": "rayClusterSpec"}
 """Where in the spec of each kind the cluster is described."""

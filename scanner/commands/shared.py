@@ -9,7 +9,7 @@ import shutil
 import sys
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from llmscan.formats import RenderOptions
 from llmscan.host import Host, start
 from llmscan.policy import DEFAULT_FILE, BadPolicy, Policy, read_baseline, read_policy
 from llmscan.products import Catalogue, assumed_versions
+from llmscan.records import replace
 from llmscan.redact import Secrets, redact
 from llmscan.rule_view import Scan
 from llmscan.rules import Option

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from llmscan.collect.api_client import ApiFailure
@@ -19,6 +19,7 @@ from llmscan.probe.observation import NOTHING_KNOWN, PRODUCT, SILENT, Observatio
 from llmscan.probe.through_api import Backend, ThroughApi
 from llmscan.products import Product
 from llmscan.reach import Endpoint
+from llmscan.records import replace
 from llmscan.rule_view import Scan
 
 Probe = Callable[[Scan], Observations]

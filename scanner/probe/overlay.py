@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 
 from packaging.version import InvalidVersion, Version
 
@@ -12,6 +11,7 @@ from llmscan.model import Container, Gap, Reach, Workload
 from llmscan.probe.observation import PRODUCT, Observation, Seen
 from llmscan.products import Product, Running
 from llmscan.reach import Endpoint, Way
+from llmscan.records import replace
 
 SAID: Mapping[tuple[str, str], str] = {
     ("authentication", "open"): "answered without asking for a credential",
