@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from llmscan import (
     Container,
@@ -24,6 +23,7 @@ from llmscan import (
     rule,
     unknown,
 )
+from llmscan.records import Record
 
 CATEGORY = "permissive-cors"
 REFS = ("CWE-942", "API8:2023", "AISVS-1.0:C4")
@@ -43,8 +43,7 @@ ALLOWS_ALL = re.compile(r"ALLOW_?ALL_?ORIGINS?|ORIGINS?_?ALLOW_?ALL|CORS_?ALLOW_
 EVERY_ORIGIN = frozenset({"*", ".*", "^.*$"})
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
+class Decided(Record, frozen=True):
     """Which web pages may call a product, and which rules tell of the answers that remain (None: no rule does)."""
 
     running: Running

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from llmscan import Container, Decision, Endpoint, Reach, Running, Scan, Verdict, unknown
+from llmscan.records import Record
 
 
-@dataclass(frozen=True, slots=True)
-class Door:
+class Door(Record, frozen=True):
     """One product in one container, the endpoints of one role, and whether it asks callers for a credential there."""
 
     running: Running

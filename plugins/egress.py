@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from llmscan import (
@@ -27,6 +26,7 @@ from llmscan import (
 from llmscan.commandline import line_text
 from llmscan.decisions import holds
 from llmscan.products import Product
+from llmscan.records import Record
 
 CATEGORY = "telemetry-egress"
 REFS = ("CWE-359", "AML.T0025", "LLM02:2026")
@@ -52,8 +52,7 @@ def _judge(container: Container, scan: Scan, rule: str) -> Iterator[Verdict]:
                 yield from _entry(sending, running, reading)
 
 
-@dataclass(frozen=True, slots=True)
-class Sending:
+class Sending(Record, frozen=True):
     """Something that a product sends, or fetches, unless it is told not to."""
 
     facts: Mapping[str, Any]

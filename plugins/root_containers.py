@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from llmscan import (
@@ -27,6 +26,7 @@ from llmscan import (
 from llmscan.commandline import SHELLS
 from llmscan.decisions import in_range
 from llmscan.products import Product
+from llmscan.records import Record
 
 CATEGORY = "runs-as-root"
 REFS = ("CWE-250", "AML.T0105", "CIS-Docker-1.6.0:4.1", "NSA-CISA-K8s-1.2:pods")
@@ -34,8 +34,7 @@ REFS = ("CWE-250", "AML.T0105", "CIS-Docker-1.6.0:4.1", "NSA-CISA-K8s-1.2:pods")
 ROOT_FLAGS = frozenset({"--allow-root", "--ServerApp.allow_root=True", "--NotebookApp.allow_root=True"})
 
 
-@dataclass(frozen=True, slots=True)
-class User:
+class User(Record, frozen=True):
     """Who a container runs as. `root` None: not known. `drops_to`: the user to which the image's entrypoint changes by itself."""
 
     root: bool | None
@@ -126,8 +125,7 @@ def _known_user(image: Image, container: Container, scan: Scan) -> User:
     return User(None, "the deployment sets no user, and the image's own is not known here", gap=gap)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Record, frozen=True):
     """What the catalogue knows of the user of some images of a product."""
 
     facts: Mapping[str, Any]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from llmscan.findings import Failure, Finding, InventoryItem, Related, Report, RuleNote, Severity, Waived
-from llmscan.records import replace
+from llmscan.records import Record, replace
 from llmscan.reports.finding_facts import elsewhere, known, line_of, product_name, reach, related_name, where
 from llmscan.reports.printable import printable, printable_lines
 from llmscan.reports.references import known_reference
@@ -37,8 +36,7 @@ SOURCES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(Record, frozen=True):
     """A reference of a rule: its text, the title if it is known, and its page, which is https or empty."""
 
     text: str
@@ -46,8 +44,7 @@ class Link:
     url: str
 
 
-@dataclass(frozen=True, slots=True)
-class ShownFinding:
+class ShownFinding(Record, frozen=True):
     """A finding as the page shows it. `anchor` is unique on the page; lists hold lines."""
 
     finding: Finding
@@ -61,8 +58,7 @@ class ShownFinding:
     links: list[Link]
 
 
-@dataclass(frozen=True, slots=True)
-class ShownGroup:
+class ShownGroup(Record, frozen=True):
     """A workload of the page; `controls` are what its pods do not ask for, `runs` its images with the products in them."""
 
     group: WorkloadGroup
@@ -74,8 +70,7 @@ class ShownGroup:
     runs: list[tuple[str, str]]
 
 
-@dataclass(frozen=True, slots=True)
-class RuleTally:
+class RuleTally(Record, frozen=True):
     """A rule that took part, and what came of it."""
 
     rule: RuleNote
@@ -84,8 +79,7 @@ class RuleTally:
     passed: int
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Record, frozen=True):
     """All that the template needs."""
 
     report: Report

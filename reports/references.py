@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+from llmscan.records import Record
 
-@dataclass(frozen=True, slots=True)
-class Standard:
+
+class Standard(Record, frozen=True):
     """A standard, and how its references are written. `home` is its page; `page` gives that of one reference and its title."""
 
     name: str
@@ -25,8 +25,7 @@ class Standard:
     page: Callable[[re.Match[str], str], str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(Record, frozen=True):
     """A reference with its title and page."""
 
     id: str

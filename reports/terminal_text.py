@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from llmscan.findings import Severity
+from llmscan.records import Record
 from llmscan.reports.printable import printable
 
 NARROWEST, WIDEST = 40, 120
@@ -22,8 +22,7 @@ SEVERITY_STYLES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Pen:
+class Pen(Record, frozen=True):
     """Writes lines of at most `width` columns; styles are SGR numbers, and dropped without `colour`."""
 
     width: int

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from llmscan.findings import Finding, InventoryItem, Report, Resource, Severity, Status
 from llmscan.model import Gap
 from llmscan.places import Place
+from llmscan.records import Record
 
 HARDENING = "pod-hardening"
 """The category of what is merely not demanded of a pod: one line a workload."""
@@ -18,8 +18,7 @@ SEVERITIES = tuple(sorted(Severity, reverse=True))
 Key = tuple[str, str, str, str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class WorkloadGroup:
+class WorkloadGroup(Record, frozen=True):
     """What was found about one object. `findings` are failures, the worst first, without the `hardening` ones; `items`: its containers."""
 
     resource: Resource
@@ -35,8 +34,7 @@ class WorkloadGroup:
         return max(finding.severity for finding in (*self.findings, *self.hardening))
 
 
-@dataclass(frozen=True, slots=True)
-class Unseen:
+class Unseen(Record, frozen=True):
     """A gap, and how many findings are unknown because of it (none: nothing that was judged rests on it).
 
     `more`: how many other gaps of its sort it stands for.

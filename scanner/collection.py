@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from llmscan.findings import Failure, Target
 from llmscan.model import Gap, Stack
+from llmscan.records import Record
 
 
-@dataclass(frozen=True, slots=True)
-class Collection:
+class Collection(Record, frozen=True):
     """What the collectors brought: stacks, and what did not work or was not seen."""
 
     target: Target

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from llmscan.model import Stack
+from llmscan.records import Record
 
 
-@dataclass(frozen=True, slots=True)
-class FileCollector:
+class FileCollector(Record, frozen=True):
     """A kind of deployment file that llmscan does not read itself.
 
     suffixes: how the names of its files end (`.nomad.hcl`); such a file then belongs to this collector alone. collect: is called once a scan with

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from llmscan.model import Container, Gap, Origin, Setting, Word
 from llmscan.places import Place
+from llmscan.records import Record
 
 SHELLS = frozenset({"sh", "bash", "ash", "dash", "zsh"})
 SEPARATORS = frozenset({"&&", "||", ";", "|", "&", ";;", "(", ")", "{", "}", "|&", "then", "do", "else"})
@@ -23,8 +23,7 @@ CONTINUATION = re.compile(r"\\\r?\n")
 MAX_SCRIPT = 65_536
 
 
-@dataclass(frozen=True, slots=True)
-class Flag:
+class Flag(Record, frozen=True):
     """A flag found on a command line: its value ("true" for a bare switch), None where the value was not seen."""
 
     value: str | None
@@ -33,8 +32,7 @@ class Flag:
     gap: Gap | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Expanded:
+class Expanded(Record, frozen=True):
     """A word with its variables put in; `value` None where one of them was not seen."""
 
     raw: str
@@ -47,8 +45,7 @@ class Expanded:
 Line = tuple[Expanded, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenFlag:
+class WrittenFlag(Record, frozen=True):
     """A word that begins with a dash, and its parts: `head` (as `alike` has it), `equals` ("" or "=") and `value`."""
 
     line: Line

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from msgspec import field
 from packaging.version import Version
 
 from llmscan.findings import Evidence
 from llmscan.model import Gap, Origin
 from llmscan.products import Product
-from llmscan.records import replace
+from llmscan.records import Record, replace
 from llmscan.settings import Found, Reading
 
 Clause = Mapping[str, Any]
@@ -34,8 +34,7 @@ class Held(NamedTuple):
     gaps: tuple[Gap, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Possible:
+class Possible(Record, frozen=True):
     """An answer that remains possible, the clause that gives it, and what decided the clause."""
 
     answer: str
@@ -43,8 +42,7 @@ class Possible:
     found: tuple[Found, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Record, frozen=True):
     """The outcome: `answer` where it is certain, else None, with all that is `possible` and what is `missing`."""
 
     possible: tuple[Possible, ...] = ()
@@ -85,8 +83,7 @@ YES, NO = Held(True), Held(False)
 _version = lru_cache(maxsize=None)(Version)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer(Generic[T]):
+class Answer(Record, Generic[T], frozen=True):
     """What holds for containers that say nothing of what is asked for, and the settings that were looked at."""
 
     given: T

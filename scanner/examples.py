@@ -9,10 +9,11 @@ import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+
+from llmscan.records import Record
 
 KINDS = {"yaml": "Kubernetes", "compose.yaml": "Compose", "cluster.yaml": "a live cluster", "env": "env file"}
 """The kinds of fixtures that are shown, in this order, and what a reader calls them."""
@@ -21,8 +22,7 @@ CONTEXT = 3
 """Lines around a change: enough to see where it stands."""
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
+class Example(Record, frozen=True):
     """One example. `lines` begin with `-` (the mistake), `+` (the mending), a space (both), or are `...` where lines are left out."""
 
     kind: str

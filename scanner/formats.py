@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import field
+
 from llmscan.findings import Report
+from llmscan.records import Record
 
 
-@dataclass(frozen=True, slots=True)
-class RenderOptions:
+class RenderOptions(Record, frozen=True):
     """What the caller of a format knows of the output: its width in columns, whether it may have colour, and how much to say."""
 
     width: int = 100
@@ -19,8 +20,7 @@ class RenderOptions:
     extra: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
+class Format(Record, frozen=True):
     """A way to write a report. `suffixes` (`.sarif`, `.html`) choose it for `-o FILE`; `render` returns the whole text."""
 
     name: str

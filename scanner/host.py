@@ -34,7 +34,7 @@ from llmscan.findings import Failure, Report, Verdict
 from llmscan.formats import Format, RenderOptions
 from llmscan.model import Stack
 from llmscan.products import BadProduct, Product, builtin_products
-from llmscan.records import replace
+from llmscan.records import Record, replace
 from llmscan.rule_view import Case
 from llmscan.rules import BadRule, Rule
 
@@ -69,8 +69,7 @@ SENTENCES = (BadPlugin, BadProduct, BadRule)
 """Exceptions whose text says all that a plugin's author needs."""
 
 
-@dataclass(frozen=True, slots=True)
-class PluginNote:
+class PluginNote(Record, frozen=True):
     """A plugin that was loaded: its name, from where, and what it brought."""
 
     name: str

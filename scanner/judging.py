@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Protocol
 
@@ -15,7 +14,7 @@ from llmscan.host import Host
 from llmscan.model import Container, Gap, Stack, Workload
 from llmscan.places import Place
 from llmscan.products import Catalogue
-from llmscan.records import replace
+from llmscan.records import Record, replace
 from llmscan.rule_view import Case, Scan
 from llmscan.rules import Rule
 
@@ -33,8 +32,7 @@ class Learner(Protocol):
         """Take in what another took in."""
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(Record, frozen=True):
     """What the judging of some workloads gave."""
 
     findings: tuple[Finding, ...]
@@ -45,8 +43,7 @@ class Judged:
     learnt: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Portion:
+class Portion(Record, frozen=True):
     """Workloads of a stack that are judged together: the templates of one object. `first`: the stack itself is judged with them."""
 
     stack: Stack

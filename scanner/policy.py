@@ -15,14 +15,13 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from llmscan.collect.yaml_tree import Unreadable, documents
 from llmscan.findings import Finding, Report, Waived
-from llmscan.records import replace
+from llmscan.records import Record, replace
 
 KEYS = frozenset({"rule", "fingerprint", "resource", "path", "reason", "expires"})
 DEFAULT_FILE = ".llmscan.yaml"
@@ -32,8 +31,7 @@ class BadPolicy(Exception):
     """A policy or baseline that cannot be used; the text says where and why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Waiver:
+class Waiver(Record, frozen=True):
     """One waiver; empty fields match everything."""
 
     reason: str
@@ -55,8 +53,7 @@ class Waiver:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Record, frozen=True):
     """What is decided. `known`: fingerprints of the baseline. `today`: the day that expiry is judged by."""
 
     waivers: tuple[Waiver, ...] = ()

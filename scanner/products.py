@@ -17,7 +17,7 @@ from llmscan.commandline import Line, line_text
 from llmscan.config_files import walk
 from llmscan.findings import ProductNote
 from llmscan.model import Container, Image, Workload, parse_image
-from llmscan.records import replace
+from llmscan.records import Record, replace
 
 TAG_VERSION = r"^v?(\d+\.\d+(?:\.\d+)*(?:\.?(?:post|rc|a|b|alpha|beta|dev)\.?\d+)?)(?![\d.]*-?latest)"
 TOP_LEVEL = re.compile(r"^([a-z_]+):", re.MULTILINE)
@@ -46,8 +46,7 @@ BATCH = frozenset({"Job", "CronJob", "Workflow", "CronWorkflow", "WorkflowTempla
 """Kinds whose pods run to an end."""
 
 
-@dataclass(frozen=True, slots=True)
-class ImagePattern:
+class ImagePattern(Record, frozen=True):
     """A regular expression on an image's name, and how its tags tell the version (None: they do not)."""
 
     pattern: str
@@ -67,8 +66,7 @@ class ImagePattern:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class CommandPattern:
+class CommandPattern(Record, frozen=True):
     """A regular expression on a command line; a weak one needs a second piece of evidence."""
 
     pattern: str

@@ -27,7 +27,7 @@ from llmscan.model import (
     Workload,
 )
 from llmscan.places import Place
-from llmscan.records import replace
+from llmscan.records import Record, replace
 
 LOOPBACK_ADDRESSES = ("127.", "::1", "localhost", "[::1]")
 UNKNOWN_PORT = 0
@@ -49,8 +49,7 @@ WAYS_IN = frozenset(
 """Types that open ways to a workload, as a gap names them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(Record, frozen=True):
     """One way to an endpoint: what opens it, how far it reaches, and the line that opens it.
 
     kind: `published port`, `hostPort`, `host network`, `LoadBalancer`, `NodePort`, `external IP`, `ClusterIP`, `Ingress`, `HTTPRoute`, `pod`...
@@ -110,8 +109,7 @@ class Endpoint:
         return max(ways, key=lambda way: way.reach, default=None)
 
 
-@dataclass(frozen=True, slots=True)
-class KnownPort:
+class KnownPort(Record, frozen=True):
     """A port that a container serves on because its product does: from the catalogue, at the number that its settings give."""
 
     port: int

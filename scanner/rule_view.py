@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
@@ -17,7 +16,7 @@ from llmscan.probe.observation import NOT_PROBED, Observations
 from llmscan.probe.overlay import addressed, products_seen, seen_of, settled, unread_settings
 from llmscan.products import Catalogue, Running
 from llmscan.reach import Endpoint, KnownPort, Links
-from llmscan.records import replace
+from llmscan.records import Record, replace
 from llmscan.settings import Reading
 
 T = TypeVar("T")
@@ -176,8 +175,7 @@ class Scan:
                 yield workload, container
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(Record, frozen=True):
     """Something that rules are called on, what they see beside it, and the resource and place that it stands for."""
 
     target: Any

@@ -6,13 +6,13 @@ import inspect
 import re
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from llmscan.findings import Evidence, Related, Resource, RuleNote, Severity, Status, Verdict
 from llmscan.model import Container, Gap, Reach, Stack, Workload
 from llmscan.places import Place
 from llmscan.reach import Endpoint
+from llmscan.records import Record
 
 RULE_ID = re.compile(r"[A-Z]{2,8}[0-9]{3}\Z")
 CATEGORY = re.compile(r"[a-z]+(?:-[a-z]+)*\Z")
@@ -26,8 +26,7 @@ class BadRule(Exception):
     """A rule that cannot be registered; the text says which and why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(Record, frozen=True):
     """A value that a rule takes from its user: `log_retention_days` becomes `--log-retention-days`."""
 
     name: str
@@ -36,8 +35,7 @@ class Option:
     help: str
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Record, frozen=True):
     """A registered rule. `why` and `fix` are the first two paragraphs of its docstring; `target` is the type that it is called on."""
 
     id: str

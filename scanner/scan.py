@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from llmscan.collection import Collection
@@ -16,6 +15,7 @@ from llmscan.host import Host
 from llmscan.judging import Judged, Learner, Portion, judge_portions, merge, order, portions_of
 from llmscan.model import Gap
 from llmscan.products import Catalogue
+from llmscan.records import Record
 from llmscan.rule_view import Scan
 from llmscan.rules import Rule
 from llmscan.shares import in_shares
@@ -25,8 +25,7 @@ WORTHWHILE = 400
 """Objects below which a second process costs more than it saves (measured: bench/README.md)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Record, frozen=True):
     """What came of a part of a collection: what the rules said of it, what was read, and what failed."""
 
     judged: Judged

@@ -26,10 +26,10 @@ from llmscan.commandline import (
 from llmscan.model import Container, Gap, Origin, Workload
 from llmscan.places import Place
 from llmscan.products import Product, Running
+from llmscan.records import Record
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Record, frozen=True):
     """What a deployment says of one setting.
 
     present None: it cannot be known (`gap`). value None with `present`: set, its value not seen. `name`: where it was found (`--api-key`).
@@ -61,8 +61,7 @@ NAMED_FOR_FLAGS = re.compile(r"arg|opt|flag|extra|param|command|cmd", re.IGNOREC
 """Names of variables that hold whole flags rather than the value of one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sayings:
+class Sayings(Record, frozen=True):
     """By what a container can say something of the settings of one product, each with their names."""
 
     variables: Mapping[str, Set[str]]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from threading import Event, Lock, Thread
 from time import monotonic, time
@@ -12,6 +11,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from llmscan.collect.kubeconfig import Login, TargetUnreachable
+from llmscan.records import Record
 from llmscan.version import __version__
 
 Json = dict[str, Any]
@@ -39,8 +39,7 @@ class ApiFailure(Exception):
         self.retry_after = retry_after
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Record, frozen=True):
     """A raw answer, its body cut at the limit that was asked."""
 
     status: int

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from llmscan.collect.api_client import ApiClient, ApiFailure
+from llmscan.records import Record
 
 Json = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class ApiResource:
+class ApiResource(Record, frozen=True):
     """A resource type as a server serves it.
 
     context: it is read in the whole cluster even when the scan judges some namespaces only, since log collectors,

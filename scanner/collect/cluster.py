@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from llmscan.collect.api_client import WORKERS, ApiClient, ApiFailure, Reply
@@ -16,6 +15,7 @@ from llmscan.collect.owners import OwnerReference, OwnerSearch, fetch_owners
 from llmscan.collect.paging import list_all
 from llmscan.findings import Failure
 from llmscan.model import ELSEWHERE, Gap
+from llmscan.records import Record
 
 Json = dict[str, Any]
 
@@ -24,8 +24,7 @@ _REVIEW_VERSION = "authorization.k8s.io/v1"
 _REVIEW_PATH = f"/apis/{_REVIEW_VERSION}/selfsubjectaccessreviews"
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(Record, frozen=True):
     """Everything that was read, by kind, each object with its apiVersion and kind; and what could not be read.
 
     A kind alone is no key: Knative's Service and the core one share theirs, so look at apiVersion too.
@@ -37,8 +36,7 @@ class Listing:
     failures: tuple[Failure, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(Record, frozen=True):
     """Whether the caller may do something; namespace None means in all of them."""
 
     verb: str
@@ -48,8 +46,7 @@ class Access:
     allowed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(Record, frozen=True):
     """What one list request brought: objects, or why not. `denied` is a 403."""
 
     resource: ApiResource

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import field
 
 from llmscan.collect.compose_env import env_file_values, is_env_file
 from llmscan.collect.compose_load import Composed, compose_project
@@ -20,7 +21,7 @@ from llmscan.collect.compose_sources import Sources, folder_of
 from llmscan.collect.yaml_tree import Unreadable
 from llmscan.model import Stack
 from llmscan.places import Place
-from llmscan.records import replace
+from llmscan.records import Record, replace
 
 __all__ = [
     "ComposeOptions",
@@ -46,8 +47,7 @@ COMPOSE_NAME = re.compile(r"(?:docker-)?compose\b[\w.-]*\.ya?ml\Z")
 INCLUDED = re.compile(r".*\.ya?ml\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class ComposeOptions:
+class ComposeOptions(Record, frozen=True):
     """What the user adds to the files.
 
     env: variables of the scanner's own environment that they allowed. profiles: active ones, beside COMPOSE_PROFILES. env_files: read

@@ -6,13 +6,12 @@ import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from llmscan.collect.compose_interpolation import Interpolated, gap_of, interpolate, is_known
 from llmscan.model import Image, Origin, Port, Setting, Value, Word, parse_image
 from llmscan.places import Place
-from llmscan.records import replace
+from llmscan.records import Record, replace
 
 INSTRUCTION = re.compile(r"[ \t]*(?P<word>[A-Za-z]+)[ \t]+(?P<rest>.*)", re.DOTALL)
 FLAG = re.compile(r"--\w[\w-]*=\S+[ \t]+")
@@ -30,8 +29,7 @@ class Instruction(NamedTuple):
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
-class Built:
+class Built(Record, frozen=True):
     """What the stage that is built leaves in its image. None and empty where it says nothing."""
 
     base: Image | None = None

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+from msgspec import field
 
 from llmscan.collect.compose_defaults import shipped_defaults
 from llmscan.collect.compose_env import EnvEntry, parse_env, variables
@@ -20,6 +21,7 @@ from llmscan.collect.compose_sources import Sources, folder_of, is_remote, join,
 from llmscan.collect.yaml_tree import Unreadable
 from llmscan.model import Gap
 from llmscan.places import Place, PlacedMap, place_of
+from llmscan.records import Record
 
 ABSENT = "is not in the repository"
 MAX_CHAIN = 60
@@ -29,8 +31,7 @@ SECTIONS = ("services", "networks", "volumes", "configs", "secrets", "models")
 Chain = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Composed:
+class Composed(Record, frozen=True):
     """A project as one tree.
 
     tree: `name` and SECTIONS in the long form. gaps, service_gaps: what was not seen, of the whole and by service. included: files

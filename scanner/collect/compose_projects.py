@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -19,7 +18,7 @@ from llmscan.collect.compose_load import Composed, dotenv
 from llmscan.collect.compose_sources import Sources, folder_of, join, placed_map
 from llmscan.collect.yaml_tree import Unreadable
 from llmscan.places import PlacedMap
-from llmscan.records import replace
+from llmscan.records import Record, replace
 
 DEFAULTS = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 OVERRIDES = (
@@ -30,8 +29,7 @@ OVERRIDES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Record, frozen=True):
     """The files of a project, in the order in which they are laid one upon the other, and the folder that paths count from.
 
     overlay: the files that are judged, where the others belong to another project; empty: all. default: `docker compose up` in

@@ -16,7 +16,7 @@ from llmscan.collect.resources import DEFAULT_NAMESPACE, namespace_of, service
 from llmscan.collect.yaml_tree import Unreadable, documents
 from llmscan.model import Container, Gap, Image, Security, Service, Stack, Value, Workload
 from llmscan.places import Place, PlacedList, PlacedMap, place_of
-from llmscan.records import replace
+from llmscan.records import Record, replace
 
 GROUPS = {
     "HelmRelease": "helm.toolkit.fluxcd.io/",
@@ -53,8 +53,7 @@ class Delivered:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
+class _Source(Record, frozen=True):
     """A chart and the values that are given for it."""
 
     chart: str

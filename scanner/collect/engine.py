@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 
 from llmscan.collect.engine_address import find_engine
 from llmscan.collect.engine_compose import tie_to_files
@@ -15,14 +14,13 @@ from llmscan.collect.engine_json import plain
 from llmscan.collect.engine_reader import EngineReader, Summary
 from llmscan.findings import Failure
 from llmscan.model import Container, Engine, Gap, Network, Stack, Surroundings, Value, Workload
-from llmscan.records import replace
+from llmscan.records import Record, replace
 
 NO_PROJECT = "engine"
 """The unit of the containers that no compose project started."""
 
 
-@dataclass(frozen=True, slots=True)
-class EngineOptions:
+class EngineOptions(Record, frozen=True):
     """Which engine (`context` or `host`, else as the docker command would choose) and which of its containers.
 
     containers: names or beginnings of ids, running or not. labels: `key` or `key=value`, all of them. all: stopped ones too.
@@ -37,8 +35,7 @@ class EngineOptions:
     read_seconds: float = READ_SECONDS
 
 
-@dataclass(frozen=True, slots=True)
-class EngineListing:
+class EngineListing(Record, frozen=True):
     """What was read. `name`: the engine's name, safe for a path. gaps: what it refused; failures: what it did not answer."""
 
     stacks: tuple[Stack, ...]

@@ -8,13 +8,13 @@ import os
 import re
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from llmscan.collect.engine_json import as_map, as_text, plain
 from llmscan.collect.errors import TargetUnreachable
+from llmscan.records import Record
 
 DOCKER_SOCKET = Path("/var/run/docker.sock")
 DOCKER_PIPE = "npipe:////./pipe/docker_engine"
@@ -22,8 +22,7 @@ MAX_CONTEXT_FILE = 1_000_000
 LOOPBACK = re.compile(r"(?:localhost|127(?:\.\d+){3}|::1)\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Tls:
+class Tls(Record, frozen=True):
     """Which files prove who is who. `verify` False: whoever answers is believed."""
 
     ca: Path | None = None
@@ -32,8 +31,7 @@ class Tls:
     verify: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class EngineAddress:
+class EngineAddress(Record, frozen=True):
     """Where an engine listens. `name`: safe for a path; `local`: it sees the same files as this process."""
 
     url: str

@@ -10,13 +10,13 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from llmscan.collect.engine_json import plain
 from llmscan.collect.yaml_tree import Unreadable, documents
 from llmscan.places import Place, PlacedMap, place_of
+from llmscan.records import Record
 
 CONFIG_FILES = "com.docker.compose.project.config_files"
 WORKING_DIR = "com.docker.compose.project.working_dir"
@@ -25,8 +25,7 @@ MAX_FILES = 20
 INTERPOLATED = re.compile(r"\$\{(?:[^{}]|\{[^{}]*\})*\}|\$[A-Za-z_]\w*")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Record, frozen=True):
     """One value of a compose file and where it stands."""
 
     value: Any
@@ -38,8 +37,7 @@ class Entry:
         return written == value or bool(INTERPOLATED.search(written.replace("$$", "")))
 
 
-@dataclass(frozen=True, slots=True)
-class ComposeService:
+class ComposeService(Record, frozen=True):
     """What the files say of one service, the file that counts most last."""
 
     definitions: tuple[PlacedMap, ...]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from llmscan.collect.engine_facts import EngineFacts
 from llmscan.collect.engine_json import Json, as_list, as_map, as_number, as_text, plain, text_map, texts
@@ -23,6 +22,7 @@ from llmscan.model import (
     Workload,
     parse_image,
 )
+from llmscan.records import Record
 
 EVERY_INTERFACE = frozenset({"", "0.0.0.0", "::", "[::]"})  # noqa: S104
 PROJECT = "com.docker.compose.project"
@@ -30,8 +30,7 @@ SERVICE = "com.docker.compose.service"
 ONE_OFF = "com.docker.compose.oneoff"
 
 
-@dataclass(frozen=True, slots=True)
-class Inspected:
+class Inspected(Record, frozen=True):
     """One container as the engine describes it; `image` None where its image is gone. `swarm_ports`: what its swarm service publishes."""
 
     container: Json

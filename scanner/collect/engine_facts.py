@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import field
 
 from llmscan.collect.engine_json import Json, as_list, as_map, as_text, plain, texts
 from llmscan.model import Engine, Value
+from llmscan.records import Record
 
 OPEN_API = re.compile(r"API is accessible on (?:https?://)?([^\s]{1,200}?)\.? without (?:encryption|TLS)")
 
 
-@dataclass(frozen=True, slots=True)
-class EngineFacts:
+class EngineFacts(Record, frozen=True):
     """The engine's own defaults. `binds` maps a named volume to the path of the host that it really is."""
 
     engine: Engine = field(default_factory=Engine)

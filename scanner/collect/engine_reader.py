@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from llmscan.collect.engine_connection import EngineConnection, EngineRefusal
@@ -13,14 +12,14 @@ from llmscan.collect.engine_json import Json, as_list, as_map, as_text, plain, t
 from llmscan.collect.errors import TargetUnreachable
 from llmscan.findings import Failure
 from llmscan.model import Gap, Network
+from llmscan.records import Record
 
 MAX_SILENCES = 3
 """Questions in a row that an engine may leave unanswered before it is asked no more."""
 SWARM_SERVICE = "com.docker.swarm.service.id"
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(Record, frozen=True):
     """One line of the engine's list of containers."""
 
     id: str

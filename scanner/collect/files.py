@@ -20,6 +20,7 @@ from llmscan.collection import Collection
 from llmscan.findings import Failure, Target
 from llmscan.host import Host
 from llmscan.model import Gap, Stack
+from llmscan.records import Record
 
 if TYPE_CHECKING:
     from llmscan.collect.rendered import Rendered
@@ -35,18 +36,20 @@ WORTHWHILE = 200
 KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 
 
-@dataclass(frozen=True, slots=True)
-class FilesOptions:
+class FilesOptions(Record, frozen=True):
     """What `llmscan files` was told."""
 
     exclude: tuple[str, ...] = ()
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = {}
     """Variables that may be taken for compose files (`--env`)."""
     profiles: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
     set_values: tuple[str, ...] = ()
     release_name: str = ""
     kube_version: str = ""
+
+
+NO_OPTIONS = FilesOptions()
 
 
 @dataclass(slots=True)
@@ -61,8 +64,7 @@ class Found:
     files: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Sorted:
+class Sorted(Record, frozen=True):
     """Files by what they are taken for, in the order of their paths. manifests: with their texts."""
 
     manifests: tuple[tuple[str, str], ...]
@@ -79,7 +81,7 @@ class Sorted:
 
 
 def collect_files(
-    paths: Sequence[str], options: FilesOptions = FilesOptions(), host: Host | None = None, *, parts: bool = False
+    paths: Sequence[str], options: FilesOptions = NO_OPTIONS, host: Host | None = None, *, parts: bool = False
 ) -> Collection:
     """Find and read everything under the PATHs.
 

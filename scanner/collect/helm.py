@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +20,7 @@ from llmscan.collect.yaml_tree import Unreadable, documents
 from llmscan.findings import Failure
 from llmscan.model import Gap
 from llmscan.places import Place
+from llmscan.records import Record
 
 GENERATED = re.compile(
     r"\b(?:rand(?:Alpha|Num|AlphaNum|Ascii|Bytes|Int)|gen(?:CA|PrivateKey|Signed|SelfSigned)\w*|uuidv4|htpasswd|bcrypt|now|shuffle)\b"
@@ -31,8 +31,7 @@ SKIPPED = re.compile(r"^kind:[ \t]*[\"']?CustomResourceDefinition", re.MULTILINE
 HOOK = "helm.sh/hook"
 
 
-@dataclass(frozen=True, slots=True)
-class ChartOptions:
+class ChartOptions(Record, frozen=True):
     """What the command line says of charts: values files, `key=value` words, the release's name, the version of Kubernetes."""
 
     values: tuple[str, ...] = ()
@@ -41,7 +40,10 @@ class ChartOptions:
     kube_version: str = ""
 
 
-def load_charts(tree: FileTree, options: ChartOptions = ChartOptions()) -> Rendered:
+NO_OPTIONS = ChartOptions()
+
+
+def load_charts(tree: FileTree, options: ChartOptions = NO_OPTIONS) -> Rendered:
     """Render every chart of the tree, those first that take in others; what was taken in is not rendered once more by itself."""
     result = Rendered()
     charts: list[Chart] = []

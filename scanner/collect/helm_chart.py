@@ -19,6 +19,7 @@ import yaml
 from llmscan.collect.tree import MAX_BYTES, FileTree, folder_of
 from llmscan.collect.yaml_tree import Unreadable, documents
 from llmscan.places import Place, place_of
+from llmscan.records import Record
 
 CHART = "Chart.yaml"
 MAX_CHART = 64 * 1024 * 1024
@@ -32,8 +33,7 @@ VALUES = re.compile(
 NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Dependency:
+class Dependency(Record, frozen=True):
     """An entry of a chart's dependencies; `place` is its entry."""
 
     name: str
@@ -48,8 +48,7 @@ class Dependency:
         return self.alias or self.name
 
 
-@dataclass(frozen=True, slots=True)
-class Chart:
+class Chart(Record, frozen=True):
     """A chart of the tree. `folder` "" is the working directory, or the only PATH elsewhere; `at` where that is."""
 
     folder: str

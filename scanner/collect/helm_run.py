@@ -6,12 +6,12 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from llmscan.collect.tool_runs import ToolRun, run_tool, tool, workspace
+from llmscan.records import Record
 
 SOURCE = re.compile(r"^---[ \t]*\n# Source: ([^\n]+)\n", re.MULTILINE)
 DOCUMENT = re.compile(r"^---(?=[ \t\n]|$)", re.MULTILINE)
@@ -23,8 +23,7 @@ LONGEST = 400
 SHORTEST_SECRET = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Record, frozen=True):
     """How a chart is rendered: the values files that were given (texts), `--set` words, names and versions."""
 
     release: str
@@ -33,8 +32,7 @@ class Job:
     kube_version: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Rendering:
+class Rendering(Record, frozen=True):
     """What came out: (path as helm names it, text) of each document, or the sentence of what went wrong.
 
     line: the template and line that the sentence is about, as helm names them.

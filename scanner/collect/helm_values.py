@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+from msgspec import field
 
 from llmscan.collect.helm_lines import ACTION, key_of
 from llmscan.places import Place, PlacedList, PlacedMap, place_of
+from llmscan.records import Record
 
 WORDS = re.compile(
     r"\.Values((?:\.[A-Za-z_][\w-]*)+)|(?<![\w$)\]\"'])\.((?:[A-Za-z_][\w-]*)(?:\.[A-Za-z_][\w-]*)*)|(?<=[\s(])(\.)(?=[\s)}|])"
@@ -26,16 +28,14 @@ NEAR = 4
 Path = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(Record, frozen=True):
     """One values file as a chart sees it: its tree, and the keys that lead in it to the chart's own values."""
 
     tree: Any
     prefix: Path = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Deciding:
+class Deciding(Record, frozen=True):
     """The values that a chart's templates are rendered with, the strongest layer first.
 
     set_paths: what the command line sets, which stands in no file. defines: the bodies of named templates.
@@ -69,8 +69,7 @@ def defines_in(texts: Sequence[str]) -> dict[str, str]:
     return {match[1]: match[2] for text in texts for match in DEFINE.finditer(text)}
 
 
-@dataclass(frozen=True, slots=True)
-class LineReferences:
+class LineReferences(Record, frozen=True):
     """What a line of a template takes from the values, and the conditions under which it is there, the nearest first."""
 
     own: tuple[Path, ...] = ()

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from llmscan.collect.exec_plugin import TIMEOUT, PluginFailure, credentials
+from llmscan.records import Record
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _STATIC = ("token", "tokenFile", "client-certificate", "client-certificate-data", "username")
@@ -35,8 +35,7 @@ class TargetUnreachable(BadTarget):
     """The target's credentials or the target itself do not answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterOptions:
+class ClusterOptions(Record, frozen=True):
     """What the user said: `--namespace` (repeatable), `--all-namespaces`, `--context`, `--kubeconfig`.
 
     plugin_timeout: seconds for a credential plugin.
@@ -49,8 +48,7 @@ class ClusterOptions:
     plugin_timeout: float = TIMEOUT
 
 
-@dataclass(frozen=True, slots=True)
-class Login:
+class Login(Record, frozen=True):
     """A way into a cluster. `configuration` is the Kubernetes client's; `namespace` is the context's default.
 
     headers: sent with every request, for those who act as somebody else (`as`, `as-groups` of a kubeconfig's user).

@@ -14,6 +14,7 @@ from typing import Any
 from llmscan.collect.tree import FileTree, folder_of
 from llmscan.collect.yaml_tree import Unreadable, documents
 from llmscan.places import Place, place_of
+from llmscan.records import Record
 
 NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 GROUP = "kustomize.config.k8s.io/"
@@ -33,8 +34,7 @@ FREE_TEXT = frozenset(
 MAX_KUSTOMIZATIONS = 300
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(Record, frozen=True):
     """Something that a kustomization names: `role` is the key that names it, `path` where it is in the tree ("" if nowhere)."""
 
     role: str
@@ -45,8 +45,7 @@ class Reference:
     """For what is not in the tree: `remote`, `missing`, `outside`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kustomization:
+class Kustomization(Record, frozen=True):
     """A kustomization file. `whole`: its kind is not Component, so that it can be built by itself."""
 
     path: str

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import field
 
 from llmscan.collect.kustomize_graph import Graph, Kustomization, join
 from llmscan.collect.relocation import relocate
@@ -13,14 +14,14 @@ from llmscan.collect.resources import resources_in
 from llmscan.collect.tree import FileTree
 from llmscan.collect.yaml_tree import Unreadable, documents
 from llmscan.places import Place, PlacedList, PlacedMap, place_of
+from llmscan.records import Record
 
 ORIGIN = "config.kubernetes.io/origin"
 ITEM_KEYS = ("name", "mountPath", "containerPort", "port", "key", "host")
 Path = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Patch:
+class Patch(Record, frozen=True):
     """A patch: a part of an object, or operations on paths. `kind` and `name` say on what: "" is anything, `name` may be a pattern."""
 
     kind: str

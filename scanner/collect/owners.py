@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from typing import Any
 
 from llmscan.collect.api_client import ApiClient, ApiFailure
 from llmscan.collect.api_resources import ApiResource, served
 from llmscan.collect.paging import slim
+from llmscan.records import Record
 
 Json = dict[str, Any]
 
@@ -17,8 +17,7 @@ DEPTH = 8
 MOST = 500
 
 
-@dataclass(frozen=True, slots=True)
-class OwnerReference:
+class OwnerReference(Record, frozen=True):
     """Which object owns another; `namespace` is that of the owned one."""
 
     api_version: str
@@ -28,8 +27,7 @@ class OwnerReference:
     namespace: str
 
 
-@dataclass(frozen=True, slots=True)
-class OwnerSearch:
+class OwnerSearch(Record, frozen=True):
     """The owners that were found, and the references to those that could not be read though they may be there.
 
     An owner that is gone, forbidden, or of a type that is not served is in neither: its reference says kind and name.

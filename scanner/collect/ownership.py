@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from llmscan.collect.fields import items, mapping
 from llmscan.collect.pods import BUILT_IN, find_pod_specs
+from llmscan.records import Record
 
 Json = dict[str, Any]
 
@@ -17,8 +17,7 @@ SCHEDULED_JOB = re.compile(r"^(.+)-\d{8,10}$")
 """How a CronJob names its Jobs: its own name and the scheduled minute."""
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(Record, frozen=True):
     """One step up from a pod. `item` is None where the object itself could not be read."""
 
     api_version: str
@@ -32,8 +31,7 @@ class Owner:
         return is_built_in(self.kind, self.api_version)
 
 
-@dataclass(frozen=True, slots=True)
-class Root:
+class Root(Record, frozen=True):
     """What a pod or controller is judged as: the identity of its workload, and the object whose pod specs it runs."""
 
     api_version: str

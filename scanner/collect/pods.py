@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from llmscan.collect.fields import as_text, flag, items, mapping, texts
@@ -30,6 +29,7 @@ from llmscan.model import (
     parse_image,
 )
 from llmscan.places import Place, PlacedList, place_of
+from llmscan.records import Record
 
 CONTAINER_LISTS: tuple[tuple[str, ContainerRole], ...] = (
     ("containers", "regular"),
@@ -48,8 +48,7 @@ QUEUE = "kueue.x-k8s.io/queue-name"
 Configs = Mapping[tuple[str, str], ConfigData]
 
 
-@dataclass(frozen=True, slots=True)
-class PodSpec:
+class PodSpec(Record, frozen=True):
     """A pod spec found in a resource: the spec, the metadata of its template, and which of several it is."""
 
     spec: Any

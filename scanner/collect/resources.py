@@ -32,6 +32,7 @@ from llmscan.model import (
     Workload,
 )
 from llmscan.places import Place, place_of
+from llmscan.records import Record
 
 IGNORED_KINDS = frozenset({"CustomResourceDefinition", "Kustomization", "Component", "List"})
 INTERNAL_LOAD_BALANCER: Mapping[str, frozenset[str]] = {
@@ -128,8 +129,7 @@ def namespace_of(resource: Mapping[str, Any], default: str) -> str:
     return str(mapping(resource, "metadata").get("namespace") or default)
 
 
-@dataclass(frozen=True, slots=True)
-class Beside:
+class Beside(Record, frozen=True):
     """What stands beside a resource and decides of it."""
 
     configs: Configs

@@ -14,10 +14,11 @@ import site
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
+
+from llmscan.records import Record
 
 SECONDS = 30
 MEMORY_KIB = 2 * 1024 * 1024
@@ -27,8 +28,7 @@ OUT_OF_MEMORY = ("out of memory", "cannot allocate memory", "MemoryError", "errn
 KEPT = ("PATH", "LANG", "SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "VIRTUAL_ENV")
 
 
-@dataclass(frozen=True, slots=True)
-class ToolRun:
+class ToolRun(Record, frozen=True):
     """What a tool printed. `stopped` says which limit ended it, in words that complete "it was stopped: …"; else ""."""
 
     output: str

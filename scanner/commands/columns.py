@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
+from llmscan.records import Record
 from llmscan.reports.printable import printable
 from llmscan.reports.terminal_text import DIM, Pen
 
@@ -13,8 +13,7 @@ GAP = "  "
 NARROWEST_TEXT = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Record, frozen=True):
     """A row: a text for each column, and a style for each (see `Pen.styled`)."""
 
     cells: tuple[str, ...]

@@ -9,7 +9,6 @@ import shutil
 import sys
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from llmscan.formats import RenderOptions
 from llmscan.host import Host, start
 from llmscan.policy import DEFAULT_FILE, BadPolicy, Policy, read_baseline, read_policy
 from llmscan.products import Catalogue, assumed_versions
-from llmscan.records import replace
+from llmscan.records import Record, replace
 from llmscan.redact import Secrets, redact
 from llmscan.rule_view import Scan
 from llmscan.rules import Option
@@ -181,8 +180,7 @@ def _format_of(name: str) -> str:
     raise click.UsageError(f"the suffix of {name!r} stands for no format; there are {suffixes}")
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(Record, frozen=True):
     """A report that was asked for: in which format, how, and to which file ("": standard output)."""
 
     format: str

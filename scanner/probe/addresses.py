@@ -5,11 +5,11 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from threading import Thread
 from urllib.parse import urlsplit
 
 from llmscan.model import Reach
+from llmscan.records import Record
 
 PRIVATE_SUFFIXES = (".local", ".internal", ".lan", ".home.arpa", ".localdomain", ".intranet", ".corp")
 CLUSTER_SUFFIXES = (".svc", ".cluster.local")
@@ -20,8 +20,7 @@ class BadAddress(ValueError):
     """A URL that cannot be asked; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Record, frozen=True):
     """One endpoint as it was given: `url` without credentials, query and trailing slash."""
 
     url: str

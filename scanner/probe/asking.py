@@ -9,6 +9,7 @@ from time import monotonic
 from typing import Any, Protocol
 
 from llmscan.probe import cut_json
+from llmscan.records import Record
 from llmscan.version import __version__
 
 USER_AGENT = f"llmscan/{__version__} (read-only security probe)"
@@ -59,8 +60,7 @@ class Asker(Protocol):
         """One request. Raises Trouble."""
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
+class Patience(Record, frozen=True):
     """How long to wait, in seconds: to connect, for a first sign of life, for the next byte after that, and for all requests to one endpoint.
 
     at_once: how many endpoints are asked at the same time.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import field
 
 from llmscan.collection import Collection
 from llmscan.findings import Failure, Target
@@ -17,11 +18,11 @@ from llmscan.probe.examination import examine
 from llmscan.probe.identification import Askable
 from llmscan.probe.observation import SILENT, Observation, Observations
 from llmscan.products import Product
+from llmscan.records import Record
 from llmscan.rule_view import Scan
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeOptions:
+class ProbeOptions(Record, frozen=True):
     """How to ask. verify: whether to verify certificates, or the path of a file of authorities."""
 
     patience: Patience = field(default_factory=Patience)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
 
 from llmscan.collect.api_client import ApiFailure
@@ -19,7 +18,7 @@ from llmscan.probe.observation import NOTHING_KNOWN, PRODUCT, SILENT, Observatio
 from llmscan.probe.through_api import Backend, ThroughApi
 from llmscan.products import Product
 from llmscan.reach import Endpoint
-from llmscan.records import replace
+from llmscan.records import Record, replace
 from llmscan.rule_view import Scan
 
 Probe = Callable[[Scan], Observations]
@@ -30,8 +29,7 @@ LEFT_OUT = frozenset({"cluster", "metrics"})
 """Roles of ports on which no caller is asked for anything in HTTP."""
 
 
-@dataclass(frozen=True, slots=True)
-class Door:
+class Door(Record, frozen=True):
     """One endpoint that is worth asking, and the products that are known to serve there."""
 
     endpoint: Endpoint
@@ -45,8 +43,7 @@ class Door:
         return f"port {self.endpoint.port} of {workload.kind} {workload.name}{where}"
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Record, frozen=True):
     """A door, the way in by a scheme (`http` or `https`), and the URL that stands for it in reports."""
 
     door: Door

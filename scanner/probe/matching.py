@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from llmscan.probe.asking import Answer
+from llmscan.records import Record
 
 SHOWN = 60
 """How many characters of a value a quote shows."""
@@ -24,8 +24,7 @@ WITHIN = 50
 """How many elements of a list are looked at."""
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(Record, frozen=True):
     """That an answer is as described: `said` has what decided, ready to be shown."""
 
     answer: Answer

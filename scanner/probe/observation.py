@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import field
 
 from llmscan.findings import ObservedNote
 from llmscan.model import Gap, Reach
+from llmscan.records import Record
 
 PRODUCT = "product"
 NOTHING_KNOWN = "no known product"
@@ -15,8 +17,7 @@ REFUSED = "refuses everything"
 SILENT = "no answer"
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Record, frozen=True):
     """One answer to one question, in the words of the catalogue's decisions (`open`, `required`, `reflected`, ...), and the requests that gave it."""
 
     answer: str
@@ -24,8 +25,7 @@ class Seen:
     """Request lines with what decided in their answers, one a line; never a body as it came."""
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(Record, frozen=True):
     """One endpoint as its answers show it.
 
     port: the container's, whatever port `url` has. outcome: `PRODUCT`, `NOTHING_KNOWN` (it answers, and is no product of the catalogue), `REFUSED`
@@ -70,8 +70,7 @@ class Observation:
         return seen.answer if seen is not None else "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Observations:
+class Observations(Record, frozen=True):
     """All that probes saw of one stack: by container (its identity) and port of the container; and what could not be asked."""
 
     seen: Mapping[tuple[int, int], Observation] = field(default_factory=dict)

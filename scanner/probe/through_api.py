@@ -7,17 +7,16 @@ seen through it, and which web pages may call it cannot.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from llmscan.collect.api_client import ApiFailure
 from llmscan.collect.cluster import Cluster
 from llmscan.probe.asking import BODY_LIMIT, METHODS, NOT_PROXIED, USER_AGENT, Answer, Deadline, Patience, Trouble
+from llmscan.records import Record
 
 NO_BACKEND = frozenset({500, 502, 503, 504})
 
 
-@dataclass(frozen=True, slots=True)
-class Backend:
+class Backend(Record, frozen=True):
     """What the API server leads to: a pod or a Service, and its port."""
 
     resource: str
