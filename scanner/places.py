@@ -49,9 +49,12 @@ class PlacedList(list[Any]):
     tags: dict[Any, str] | None
 
 
+PLACED = (PlacedMap, PlacedList)
+
+
 def place_of(node: Any, key: Any = None) -> Place | None:
     """The place of `node`, or of its entry `key`; the place of `node` where it has no such entry; None if unknown."""
-    if not isinstance(node, PlacedMap | PlacedList):
+    if not isinstance(node, PLACED):
         return None
     if key is None:
         return node.place

@@ -22,13 +22,12 @@ from yaml.events import (
 )
 from yaml.reader import ReaderError
 
-from llmscan.places import Place, PlacedList, PlacedMap
+from llmscan.places import PLACED, Place, PlacedList, PlacedMap
 
 MAX_NODES = 1_000_000
 """Nodes of one document, aliases counted as what they stand for: more is an alias bomb, not a deployment."""
 MAX_DEPTH = 200
 NUMERIC = frozenset("0123456789+-.")
-CONTAINERS = (PlacedMap, PlacedList)
 new_tuple = tuple.__new__
 MARKER = re.compile(r"^(?:---(?=[ \t\r\n]|$)|\.\.\.(?=[ \t\r\n]|$))", re.MULTILINE)
 CONTENT = re.compile(r"^[ \t]*[^\s#%]", re.MULTILINE)
@@ -225,7 +224,7 @@ def _build(get: Callable[[], Any], path: str, offset: int, words: dict[str, Any]
             if tag is not None:
                 _tag(holder, len(holder) - 1, tag)
         elif mark is None:
-            if type(node) in CONTAINERS:
+            if isinstance(node, PLACED):
                 raise TreeError(
                     "a key is itself a mapping or a sequence (an unfilled template?)", node.place.line - offset
                 )
