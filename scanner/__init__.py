@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from llmscan.places import Place
     from llmscan.products import Running
     from llmscan.reach import Endpoint, Way
+    from llmscan.records import replace
     from llmscan.rule_view import Scan
     from llmscan.rules import Option, Rule, fail, passed, rule, unknown
     from llmscan.settings import Found, Reading
@@ -58,6 +59,7 @@ __all__ = [
     "fail",
     "hookimpl",
     "passed",
+    "replace",
     "rule",
     "unknown",
 ]
@@ -83,6 +85,7 @@ _HOMES = {
     "llmscan.places": ("Place",),
     "llmscan.products": ("Running",),
     "llmscan.reach": ("Endpoint", "Way"),
+    "llmscan.records": ("replace",),
     "llmscan.rules": ("Option", "Rule", "fail", "passed", "rule", "unknown"),
     "llmscan.rule_view": ("Scan",),
     "llmscan.settings": ("Found", "Reading"),

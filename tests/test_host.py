@@ -354,7 +354,7 @@ def test_what_the_package_exports() -> None:
     assert " ".join(public.__all__) == (
         "Container Decision Endpoint Evidence FileCollector Format Found Gap Image Option Origin Place Reach Reading Related RenderOptions "
         "Report Resource Rule Running Scan Setting Severity Stack Status Value Verdict Volume Way Workload decide fail hookimpl passed "
-        "rule unknown"
+        "replace rule unknown"
     )
 
 
