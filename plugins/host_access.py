@@ -31,6 +31,7 @@ SOCKET = re.compile(
 )
 SENSITIVE = re.compile(
     r"^/$|^/(?:etc|proc|sys|boot|dev|root|home|var|usr|bin|sbin|lib|lib64|run)/?$"
+    r"|^/sys/(?:fs/bpf|fs/cgroup|kernel|firmware)(?:/|$)|^/proc/(?:sys|sysrq-trigger|1|self)(?:/|$)"
     r"|^/etc/(?:kubernetes|shadow|passwd|ssh|sudoers|docker)(?:/|$)"
     r"|^/var/(?:run|lib)/?$|^/var/lib/(?:docker|containerd|kubelet|containers|etcd|rancher)(?:/|$)|^/(?:var/)?run/(?:containerd|docker|crio)/?$"
     r"|^/root/\.(?:ssh|kube|aws|docker)(?:/|$)|^(?:~|\$HOME|/home/[^/]+)/\.(?:ssh|kube|aws|docker)(?:/|$)"

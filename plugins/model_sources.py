@@ -116,7 +116,7 @@ def _trusting_texts(container: Container, scan: Scan) -> Iterator[Verdict]:
     for file in container.files:
         match = TRUSTS.search(file.text[:MAX_TEXT])
         if match:
-            place = line_within(file.place, file.text, match.start(), block=bool(file.source))
+            place = line_within(file.place, file.text, match.start(), block=file.inline)
             yield fail(
                 f"{file.path} trusts code from the model's repository.", place=place, setting=f"file {file.path}"
             )

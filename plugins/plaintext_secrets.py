@@ -21,6 +21,8 @@ from llmscan import (
     hookimpl,
     rule,
 )
+from llmscan.model import LooseValue
+from llmscan.places import line_within
 
 CATEGORY = "plaintext-secret"
 REFS = ("CWE-798", "CWE-312", "AML.T0055", "MCP01:2025", "NSA-CISA-K8s-1.2:network")
@@ -33,11 +35,13 @@ NO_SECRET_NAME = re.compile(
     r"(?:_|^|-|\.)(?:FILE|PATH|DIR|URL|URI|ENDPOINT|HEADER|NAME|ID|TTL|EXPIRES?|EXPIRATION|EXPIRY|EXPIRE|LENGTH|SIZE|LIMIT|COUNT|ENABLED?|DISABLED?|REQUIRED|TYPE"
     r"|PREFIX|POLICY|ALGORITHM|MODE|USER|USERNAME|REGION|VERSION|SECONDS|MINUTES|HOURS|DAYS|ROUNDS|HOST|PORT|SCOPES?|RESET|PARALLELISM"
     r"|USERS|EMAILS?|UNIT|INTERVAL|WINDOW|FORMAT|PROVIDER|BACKEND|STRATEGY|ENCODING|ISSUER|AUDIENCE|DOMAIN|AGE|LIFETIME|DURATION|VALIDITY|ROTATION|LEVEL|REF|STATUS|FIELD"
-    r"|CLAIM|ATTRIBUTE)$|INITIAL_CLUSTER_TOKEN$"
+    r"|CLAIM|ATTRIBUTE|DB|DATABASE|BUCKET|SCHEMA|TABLE)$|INITIAL_CLUSTER_TOKEN$"
     r"|(?:MAX|MIN|NUM|TOTAL|CHUNK|CONTEXT|INPUT|OUTPUT|PROMPT|BATCH|TOP|STOP|PAD|EOS|BOS|NEW|ALLOW|ENABLE|DISABLE|REQUIRE|USE|SKIP|GENERATED?)_?.*TOKENS?$"
     r"|PUBLIC_?KEY|TOKENIZER|TOKENIZERS|^(?:ENABLE|DISABLE|ALLOW|REQUIRE|USE|SKIP|SHOW|HIDE)_|MAX_.*TOKEN|PWD$(?<=^PWD)",
     re.IGNORECASE,
 )
+ROOT_TOKEN = re.compile(r"ROOT_TOKEN_ID$", re.IGNORECASE)
+"""A token itself, in spite of its name."""
 OWN_SECRET = re.compile(
     r"JWT|SESSION|NEXTAUTH|SECRET_?KEY(?!_?ID)|ENCRYPTION|SALT|MASTER_?KEY|REGISTRATION|SIGNING|COOKIE|ROOT_?PASS|ADMIN_?PASS|(?:^|_)PASSWORD$|KEY_?BASE"
     r"|CREDS_(?:KEY|IV)|APP_?SECRET|AUTH_?SECRET|ROOT_?KEY|ADMIN_?(?:KEY|TOKEN)|SERVER_?KEY|^AUTH_?TOKEN$|(?:PASSWD|PSW)$|(?:REDIS|REDISCLI|VALKEY|CACHE|BROKER)_AUTH$",
@@ -48,7 +52,7 @@ OF_ANOTHER = re.compile(r"SMTP|MAIL|IMAP", re.IGNORECASE)
 """Names of secrets of another's server, where a placeholder only does not work."""
 PLACEHOLDER = re.compile(
     r"^<.*>$|^\[.*\]$|^%.*%$|^@.*@$|__.*__$|your|change.?(?:me|this|it)|replace|place.?holder|x{3,}|\*{3,}|\.{3}|example|to.?do|insert|dummy|my.?(?:token|key|secret|password)"
-    r"|^\$?[A-Z][A-Z0-9]*_[A-Z0-9_]+$|hf_(?:token|xxx|your)|enter|fill|here$|redacted|update.?me|^token$|^secret$|^password$|^key$|^string$",
+    r"|(?-i:^\$?[A-Z][A-Z0-9]*_[A-Z0-9_]+$)|hf_(?:token|xxx|your)|enter|fill|here$|redacted|update.?me|^token$|^secret$|^password$|^key$|^string$",
     re.IGNORECASE,
 )
 OWN_PLACEHOLDER = re.compile(r"^<.*>$|\{\{|\$\{|^%.*%$|^@.*@$", re.IGNORECASE)
@@ -79,6 +83,10 @@ LITERAL = re.compile(r"[^\s(){}$<>*&|\[\]]{3,}")
 REFERENCE_KEY = re.compile(r"existing|pull|ref$|refs$|name$|kind$|class$|file$|path$", re.IGNORECASE)
 """Keys of a configuration file that name a secret kept elsewhere."""
 PASSWORD_NAME = re.compile(r"(?:PASSWORD|PASSWD|PSW|PASS)$", re.IGNORECASE)
+GUESSED = re.compile(r"(?:change[-_]?me|(?:my|test)?passw(?:or|0r)d\d*|(?:my)?secret\d*|admin\d*)\Z", re.IGNORECASE)
+"""Passwords that work as they are, whatever they were written for."""
+TEMPLATE_FILE = re.compile(r"[._-](?:example|sample|template|dist)\b|(?:^|/)(?:example|sample)[._-]", re.IGNORECASE)
+"""An env file that is to be copied and filled in."""
 NUMBER = re.compile(r"^\d{3,5}$")
 PAIR_NAME = re.compile(r"(?:^|_)(?:BASIC_?)?AUTH$|BASIC_?AUTH|_CREDENTIALS?$", re.IGNORECASE)
 PAIR = re.compile(r"^[A-Za-z][\w.@-]*[/:](?P<password>[^/:\s]\S*)$")
@@ -121,6 +129,8 @@ def is_secret(name: str, value: str | None, *, own: bool | None = None) -> bool:
 
 @lru_cache(maxsize=4096)
 def _named_for_a_secret(name: str) -> bool:
+    if ROOT_TOKEN.search(name):
+        return True
     return bool(SECRET_NAME.search(_spaced(name)) and not NO_SECRET_NAME.search(name))
 
 
@@ -180,18 +190,31 @@ def literal_secret(container: Container, scan: Scan) -> Iterator[Verdict]:
 
     Refer to a secret instead (`secretKeyRef`, compose `secrets`, a variable without a default), and change the value that was written here.
     """
-    told: set[Place | str] = set()
+    told: set[tuple[str, Place | None]] = set()
     for setting in _settings(container, scan):
         if not setting.value or setting.origin not in (Origin.LITERAL, Origin.CONFIG):
             continue
-        if told and (setting.place or setting.name) in told:
+        if told and (setting.name, setting.place) in told:
             continue
         if setting.origin == Origin.CONFIG and setting.value in _of_env_files(scan):
             continue
         own = True if setting.name.startswith("--") else _own(container, scan, setting.name)
         if not _for_keyless(setting, own, scan) and is_secret(setting.name, setting.value, own=own):
-            told.add(setting.place or setting.name)
+            told.add((setting.name, setting.place))
             yield fail(f"{setting.name} holds a secret in plain text.", place=setting.place, setting=setting.name)
+    for setting in _in_files(container, scan):
+        yield fail(f"{setting.name} holds a secret in plain text.", place=setting.place, setting=setting.name)
+
+
+def _in_files(container: Container, scan: Scan) -> Iterator[Setting]:
+    """The secrets that configuration files set which a compose file or an engine mounts; those of ConfigMaps are told of with these."""
+    if scan.workload_of(container).orchestrated:
+        return
+    for file in container.files:
+        if SETTINGS_FILE.search(file.path):
+            for key, value, index in _set_in(file.text):
+                place = line_within(file.place, file.text, index, block=file.inline)
+                yield Setting(f"{key} in {file.path.rpartition('/')[2]}", value, place)
 
 
 @rule("SEC002", "Secrets in a file", Severity.MEDIUM, category=CATEGORY, refs=REFS)
@@ -205,9 +228,7 @@ def secrets_in_a_file(stack: Stack, scan: Scan) -> Iterator[Verdict]:
         text = loose.decoded if loose.decoded is not None else loose.setting.value
         if loose.kind == "Secret" and _only_settings(loose.setting.name, text or ""):
             continue
-        own = True if loose.kind == "Secret" and not _client_key(loose.setting.name) else None
-        name = loose.setting.name if SECRET_NAME.search(_spaced(loose.setting.name)) else f"{loose.setting.name}_secret"
-        if is_secret(loose.setting.name if loose.kind != "Secret" else name, _worth(text, loose.kind), own=own):
+        if _is_loose_secret(loose, text):
             path = loose.setting.place.path if loose.setting.place else ""
             grouped.setdefault((loose.kind, loose.name, loose.namespace, path), []).append(loose.setting)
     for name, namespace, setting in _in_config_maps(stack):
@@ -227,6 +248,17 @@ def secrets_in_a_file(stack: Stack, scan: Scan) -> Iterator[Verdict]:
         )
 
 
+def _is_loose_secret(loose: LooseValue, text: str | None) -> bool:
+    """Whether an entry of a Secret or an env file is a secret: of a Secret any is, unless it is named for something else."""
+    name = loose.setting.name
+    if loose.kind != "Secret":
+        path = loose.setting.place.path if loose.setting.place else ""
+        return is_secret(name, text, own=False if TEMPLATE_FILE.search(path) else None)
+    if not SECRET_NAME.search(_spaced(name)) and not NO_SECRET_NAME.search(name):
+        name = f"{name}_secret"
+    return is_secret(name, _worth(text, name), own=None if _client_key(loose.setting.name) else True)
+
+
 def _client_key(name: str) -> bool:
     return bool(re.search(r"HF|HUGGING|OPENAI|ANTHROPIC|TOKEN|API_?KEY", name, re.IGNORECASE))
 
@@ -236,22 +268,25 @@ def _in_config_maps(stack: Stack) -> Iterator[tuple[str, str, Setting]]:
     for config in stack.configs:
         for entry in config.entries.values() if not config.secret and config.namespace else ():
             if entry.value and "\n" in entry.value and SETTINGS_FILE.search(entry.name):
-                for setting in _set_in(entry, entry.value):
-                    yield config.name, config.namespace, setting
+                for _, value, index in _set_in(entry.value):
+                    yield config.name, config.namespace, _in_entry(entry, value, index)
 
 
-def _set_in(entry: Setting, text: str) -> Iterator[Setting]:
-    """The secrets that the lines of a configuration file set, each on its own line where the file is written out as a block."""
-    block = entry.place is not None and entry.place.end_line > entry.place.line
+def _in_entry(entry: Setting, value: str, index: int) -> Setting:
+    """A secret within an entry, on its own line where the entry is written out as a block."""
+    place = entry.place
+    if place is not None and entry.value and place.end_line > place.line:
+        line = place.line + 1 + entry.value.count("\n", 0, index)
+        place = Place(place.path, line, place.column, line)
+    return Setting(f"a secret in {entry.name}", value, place)
+
+
+def _set_in(text: str) -> Iterator[tuple[str, str, int]]:
+    """The secrets that the lines of a configuration file set: the key, the value, and where the key stands in the text."""
     for match in SETTING_LINE.finditer(text):
         key, value = match[1], match[2].split(" #", 1)[0].strip().strip("\"'")
-        if not LITERAL.fullmatch(value) or REFERENCE_KEY.search(key) or not is_secret(_spaced(key), value):
-            continue
-        place = entry.place
-        if place is not None and block:
-            line = place.line + 1 + text.count("\n", 0, match.start(1))
-            place = Place(place.path, line, place.column, line)
-        yield Setting(f"a secret in {entry.name}", value, place)
+        if LITERAL.fullmatch(value) and not REFERENCE_KEY.search(key) and is_secret(_spaced(key), value):
+            yield key, value, match.start(1)
 
 
 def _only_settings(name: str, text: str) -> bool:
@@ -262,16 +297,12 @@ def _only_settings(name: str, text: str) -> bool:
     return not any(is_secret(key, value) for key, value in named) and "://" not in text
 
 
-def _worth(text: str | None, kind: str) -> str | None:
+def _worth(text: str | None, name: str) -> str | None:
     """Of a Secret, what is no placeholder and no certificate, which is public; a registry's login counts with a password in it."""
-    if (
-        text is None
-        or CERTIFICATES.match(text)
-        or NO_LOGIN.search(text)
-        or (kind == "Secret" and PLACEHOLDER.search(text) and len(text) < 60)
-    ):
+    if text is None or CERTIFICATES.match(text) or NO_LOGIN.search(text):
         return None
-    return text
+    in_force = PASSWORD_NAME.search(name) and GUESSED.match(text)
+    return None if PLACEHOLDER.search(text) and len(text) < 60 and not in_force else text
 
 
 @hookimpl

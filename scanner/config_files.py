@@ -6,16 +6,18 @@ import ast
 import configparser
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 from llmscan.collect.yaml_tree import Unreadable, documents
 from llmscan.model import ConfigFile
-from llmscan.places import Place, place_of
+from llmscan.places import Place, PlacedMap, place_of
 
 MAX_TEXT = 1_000_000
 ASSIGNED = re.compile(r"^(?:c\.)?([A-Za-z_][\w.]*)\s*=\s*(.+?)\s*$")
+INI_SECTION = re.compile(r"\[([^\]]+)\]")
+INI_KEY = re.compile(r"([^\s#;:=\[][^:=]*?)\s*(?:[:=]|$)")
 PROPERTY = re.compile(r"^\s*([A-Za-z_][\w.-]*)\s*[=:]\s*(.*?)\s*$")
 
 
@@ -73,7 +75,7 @@ def _shifted(file: ConfigFile, place: Place | None) -> Place | None:
         return None
     if place is None or file.place.end_line == file.place.line:
         return file.place
-    offset = file.place.line - 1 + (1 if file.source else 0)
+    offset = file.place.line - 1 + (1 if file.inline else 0)
     return Place(file.place.path, place.line + offset, place.column, place.end_line + offset)
 
 
@@ -107,31 +109,52 @@ def _ini(text: str) -> Any:
         parser.read_string(text)
     except configparser.Error:
         return None
-    return {section: dict(parser.items(section)) for section in parser.sections()}
+    lines = _ini_lines(text)
+    return {section: _placed(dict(parser.items(section)), lines.get(section, {})) for section in parser.sections()}
 
 
-def _properties(text: str) -> dict[str, str]:
+def _ini_lines(text: str) -> dict[str, dict[str, int]]:
+    """The line of each key, by its section."""
+    result: dict[str, dict[str, int]] = {}
+    section = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := INI_SECTION.match(line):
+            section = header[1]
+        elif entry := INI_KEY.match(line):
+            result.setdefault(section, {})[entry[1].rstrip().lower()] = number
+    return result
+
+
+def _placed(values: Mapping[str, Any], lines: Mapping[str, int]) -> PlacedMap:
+    """Values with the lines of those that have one."""
+    node = PlacedMap(values)
+    node.place, node.tags = Place("", 1, 1, 1), None
+    node.places = {key: Place("", line, 1, line) for key, line in lines.items()}
+    return node
+
+
+def _properties(text: str) -> PlacedMap:
     """`key = value` lines; `redis.conf` style `key value` lines too."""
     result: dict[str, str] = {}
-    for line in text.splitlines():
+    lines: dict[str, int] = {}
+    for number, line in enumerate(text.splitlines(), 1):
         line = line.split(" #", 1)[0].strip()
         if not line or line[0] in "#;[":
             continue
-        if match := PROPERTY.match(line):
-            result[match[1]] = match[2].strip("\"'")
-        else:
-            key, _, value = line.partition(" ")
-            result[key] = value.strip().strip("\"'")
-    return result
+        match = PROPERTY.match(line)
+        key, value = (match[1], match[2]) if match else line.partition(" ")[::2]
+        result[key], lines[key] = value.strip().strip("\"'"), number
+    return _placed(result, lines)
 
 
-def _python(text: str) -> dict[str, str]:
+def _python(text: str) -> PlacedMap:
     """Plain assignments of a Python configuration file (`c.ServerApp.token = ''`); what is computed is left out."""
     result: dict[str, str] = {}
-    for line in text.splitlines():
+    lines: dict[str, int] = {}
+    for number, line in enumerate(text.splitlines(), 1):
         if match := ASSIGNED.match(line.strip()):
             try:
-                result[match[1]] = as_text(ast.literal_eval(match[2]))
+                result[match[1]], lines[match[1]] = as_text(ast.literal_eval(match[2])), number
             except (ValueError, SyntaxError, MemoryError, RecursionError):
                 continue
-    return result
+    return _placed(result, lines)

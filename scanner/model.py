@@ -167,12 +167,20 @@ class Volume(Record, frozen=True):
 
 
 class ConfigFile(Record, frozen=True):
-    """A configuration file that a container mounts: `path` in the container, its text, and where the text begins."""
+    """A configuration file that a container mounts: `path` in the container, its text, and where the text stands.
+
+    source: what brings it, a file by its path, a ConfigMap or config by its name.
+    """
 
     path: str
     text: str
     place: Place | None = None
     source: str = ""
+
+    @property
+    def inline(self) -> bool:
+        """Whether the text is the value of a key, on whose next line it begins, and not a file of its own."""
+        return bool(self.source) and self.place is not None and self.source != self.place.path
 
 
 class Security(Record, frozen=True):

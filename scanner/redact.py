@@ -110,7 +110,8 @@ class Secrets:
     @cached_property
     def values(self) -> frozenset[str]:
         """The texts that must not be shown."""
-        return frozenset({part for text in self.private for part in _parts(text)} - self.shown)
+        found = {part for text in self.private for part in _parts(text)} - self.shown
+        return frozenset(part for part in found if part.strip("/") not in self.shown)  # a path of one public name
 
     @cached_property
     def _by_start(self) -> dict[str, list[str]]:

@@ -5,11 +5,15 @@ Every value is held to be secret unless it is a name, an image, a path, a port, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from llmscan.model import ConfigData, Container, Network, Policy, Route, Service, Stack, Workload
 from llmscan.rule_view import Scan
+
+KEY = re.compile(r"^[ \t-]*[\"']?([A-Za-z_][\w.-]{0,40})[\"']?[ \t]*(?::(?=\s)|=(?=[^=\s]))", re.MULTILINE)
+"""The name of an entry of a configuration file: what is before `: ` or `=`, and no line of a key in base64."""
 
 
 def private_texts(stack: Stack) -> Iterator[str]:
@@ -69,6 +73,8 @@ def public_texts(scan: Scan, workloads: Sequence[Workload]) -> Iterator[str]:
     for one in named:
         yield one.name
         yield from ((one.place.path,) if one.place else ())
+    for located in (*stack.services, *stack.routes, *stack.gateways, *stack.policies, *stack.configs):
+        yield located.namespace
     for config in stack.configs:
         yield from config.entries
     for service in stack.services:
@@ -101,7 +107,9 @@ def _container_names(container: Container) -> Iterator[str]:
         yield from (container.image.reference, container.image.name, container.image.tag or "")
     for volume in container.mounts:
         yield from (volume.source, volume.mounted_at)
-    yield from (file.path for file in container.files)
+    for file in container.files:
+        yield file.path
+        yield from KEY.findall(file.text)
     yield from (str(port.number) for port in container.ports)
     for published in container.published:
         yield from (str(published.host_port), str(published.container_port), published.address)

@@ -499,3 +499,21 @@ def test_secret_in_a_configuration_file_of_a_config_map(scan: Scanner, line: str
     )
     found = [one.place.line for one in scan(text).findings if one.rule == "SEC002" and one.place]
     assert found == expected
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [
+        "apiVersion: inference.networking.k8s.io/v1\nkind: InferencePool\nmetadata: {name: pool}\n"
+        "spec: {selector: {matchLabels: {app: chat}}, targetPorts: [{number: 11434}]}\n",
+        "apiVersion: inference.networking.x-k8s.io/v1alpha2\nkind: InferencePool\nmetadata: {name: pool}\n"
+        "spec: {selector: {app: chat}, targetPortNumber: 11434}\n",
+    ],
+)
+def test_a_route_leads_through_an_inference_pool(scan: Scanner, pool: str) -> None:
+    """A pool selects pods as a Service does."""
+    route = HTTP_ROUTE.replace(
+        "{name: chat, port: 80}", "{group: inference.networking.k8s.io, kind: InferencePool, name: pool}"
+    )
+    report = scan(SERVER, pool, route)
+    assert "AUT001" in {finding.rule for finding in report.findings if finding.status is Status.FAIL}

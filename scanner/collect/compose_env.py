@@ -29,7 +29,8 @@ ESCAPES = {
 }
 MAX_LINES = 20_000
 ENV_FILE_NAME = re.compile(
-    r"(?:[\w.-]*\.)env(?:\.[\w-]+)*\Z|[\w-]*env\.(?:default|dist|example|local|sample|template)\Z|env\Z", re.IGNORECASE
+    r"(?:[\w.-]*\.)env(?:[._-][\w-]+)*\Z|[\w-]*env\.(?:default|dist|example|local|sample|template)\Z|env\Z",
+    re.IGNORECASE,
 )
 PROGRAMS = frozenset(
     {".go", ".j2", ".java", ".js", ".json", ".md", ".mjs", ".py", ".rb", ".rs", ".sh", ".toml", ".ts", ".yaml", ".yml"}

@@ -136,7 +136,7 @@ class _Loader:
 
     def _job(self, chart: Chart) -> Job:
         options = self.options
-        release = options.release_name or chart.name[:RELEASE_LENGTH].rstrip("-.")
+        release = options.release_name or chart.name[:RELEASE_LENGTH].lower().replace("_", "-").rstrip("-.")
         return Job(release, tuple(text for _, text in self.given), options.sets, options.kube_version)
 
     def _render(self, chart: Chart, staged: Staged, values: Mapping[str, Any]) -> tuple[Rendering, Rendering | None]:

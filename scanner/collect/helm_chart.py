@@ -30,7 +30,7 @@ FOREIGN = re.compile(r"^examples?/|compose[^/]*\.ya?ml$")
 VALUES = re.compile(
     r"values[^/]*\.(?:ya?ml|json)$|(?:^|/)Chart\.(?:yaml|lock)$|(?:^|/)requirements\.(?:yaml|lock)$|\.tpl$"
 )
-NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?\Z")
+NAME = re.compile(r"[A-Za-z0-9](?:[-\w.]*[A-Za-z0-9])?\Z", re.ASCII)
 
 
 class Dependency(Record, frozen=True):

@@ -141,6 +141,8 @@ def _add(parts: Parts, resource: Mapping[str, Any], namespace: str, beside: Besi
     kind = resource["kind"]
     if kind == "Service" and not str(resource.get("apiVersion", "")).startswith("serving.knative"):
         parts.services.append(service(resource, namespace))
+    elif kind == "InferencePool" and str(resource.get("apiVersion", "")).startswith("inference.networking."):
+        parts.services.append(_inference_pool(resource, namespace))
     elif kind == "NetworkPolicy":
         parts.policies.append(network_policy(resource, namespace))
     elif kind in ("CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy"):
@@ -232,6 +234,27 @@ def service(resource: Mapping[str, Any], namespace: str) -> Service:
         annotations=annotations,
         place=place_of(resource),
         source_ranges=tuple(str(block) for block in items(spec, "loadBalancerSourceRanges")),
+    )
+
+
+def _inference_pool(resource: Mapping[str, Any], namespace: str) -> Service:
+    """A pool of the Gateway API Inference Extension: routes lead to it, and it to the pods that it selects, as a Service does.
+
+    v1 has `targetPorts` and a selector with `matchLabels`, v1alpha2 one `targetPortNumber` and the labels themselves (its guide for
+    implementers).
+    """
+    spec = mapping(resource, "spec")
+    selector = mapping(spec, "selector")
+    ports = [entry.get("number") for entry in items(spec, "targetPorts") if isinstance(entry, dict)]
+    numbers = [number for number in (*ports, spec.get("targetPortNumber")) if isinstance(number, int)]
+    return Service(
+        name=_name(resource),
+        namespace=namespace,
+        type=Value("ClusterIP", place_of(resource)),
+        selector=_texts(mapping(selector, "matchLabels") or selector),
+        ports=tuple(ServicePort(number, target=number, place=place_of(spec)) for number in numbers),
+        place=place_of(resource),
+        kind="InferencePool",
     )
 
 
@@ -367,7 +390,7 @@ def _add_config(parts: Parts, resource: Mapping[str, Any], namespace: str) -> No
     for key in ("data", "stringData") if secret else ("data",):
         body = mapping(resource, key)
         for name, value in body.items():
-            text = value if isinstance(value, str) else str(value)
+            text = value if isinstance(value, str) else "" if value is None else str(value)
             setting = Setting(str(name), text, place_of(body, name))
             entries[str(name)] = Setting(str(name), None, setting.place) if secret else setting
             if secret:

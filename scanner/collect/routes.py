@@ -159,7 +159,7 @@ def _references(spec: Mapping[str, Any]) -> Iterator[Backend]:
     for rule in items(spec, "rules"):
         references = items(rule, "backendRefs")
         for index, reference in enumerate(references):
-            if isinstance(reference, dict) and reference.get("kind", "Service") == "Service":
+            if isinstance(reference, dict) and reference.get("kind", "Service") in ("Service", "InferencePool"):
                 yield Backend(
                     str(reference.get("name", "")), str(reference.get("namespace") or ""), reference.get("port"),
                     place=place_of(references, index),
