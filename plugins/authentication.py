@@ -63,7 +63,7 @@ def _verdict(door: Door, container: Container, scan: Scan) -> Verdict:
     if decision.answer != "open":
         what = "; ".join(dict.fromkeys(str(gap) for gap in decision.missing))
         return unknown(
-            f"Whether {door.running.name} asks its callers for a credential is not known: {what}. {_alternatives(door)}",
+            f"Whether {door.running.name} asks its callers for a credential is not known: {what}.{_alternatives(door)}",
             *decision.missing, fix=fix, setting=setting, product=door.running, reach=door.reach,
         )  # fmt: skip
     found = decision.deciding
@@ -84,7 +84,7 @@ def _alternatives(door: Door) -> str:
         )
         if span:
             parts.append(f"{span}: {item.answer}")
-    return f"It depends on the version ({'; '.join(parts)})." if parts else ""
+    return f" It depends on the version ({'; '.join(parts)})." if len(door.decision.answers) > 1 and parts else ""
 
 
 @rule(

@@ -49,9 +49,16 @@ MODEL_KEY = re.compile(
 )
 HUB_URI = re.compile(r"\bhf://([A-Za-z0-9][\w.-]*/[\w.-]+)(?P<revision>[:@][\w.-]+)?")
 DOWNLOADS = re.compile(r"\b(?:huggingface-cli|hf)\s+download\s+[\w.-]+/[\w.-]+(?!.*--revision)")
+CALLS = re.compile(
+    r"\b(?:snapshot_download|hf_hub_download)\(\s*(?:repo_id\s*=\s*)?[\"']+[\w.-]+/[\w.-]+[\"'](?![^)]*revision)"
+    r"|https?://huggingface\.co/(?:datasets/)?[\w.-]+/[\w.-]+/resolve/(?![0-9a-f]{40}/)[\w.-]+/"
+)
+"""Downloads from a hub within a script: by its library without a revision, or of a file on a branch."""
+URI_KEYS = frozenset({"uri", "storageUri", "modelUri"})
 HTTP_HUB = re.compile(r"^http://(?!localhost|127\.|\[::1\])")
 HUB_VARIABLES = ("HF_ENDPOINT", "HF_HUB_ENDPOINT", "MODELSCOPE_ENDPOINT")
 MAX_TEXT = 200_000
+UNPINNED_URI = "A model is named by hf:// without a revision."
 
 
 def _entries(container: Container, scan: Scan, rule: str) -> Iterator[tuple[Running, Reading, Entry]]:
@@ -198,8 +205,13 @@ def _hub_arguments(container: Container, scan: Scan) -> Iterator[Verdict]:
         for word in line:
             found = HUB_URI.search(word.raw)
             if found and not found["revision"]:
-                yield fail("A model is named by hf:// without a revision.", place=word.place, setting="hf uri")
+                yield fail(UNPINNED_URI, place=word.place, setting="hf uri")
                 return
+    for script in (*(container.command or ()), *(container.args or ())):
+        if call := CALLS.search(script.text):
+            place = line_within(script.place, script.text, call.start())
+            yield fail("A script fetches a model by a name that moves.", place=place, setting="model fetch")
+            return
 
 
 @rule("MOD004", "A model is named without its revision in a configuration", Severity.LOW, category=CATEGORY, refs=REFS)
@@ -208,6 +220,8 @@ def unpinned_in_texts(workload: Workload, scan: Scan) -> Iterator[Verdict]:
 
     Pin the revision in the same place (`revision: <commit>`), or name files of your own storage.
     """
+    for place in _unpinned_uris(workload.resource, 0):
+        yield fail(UNPINNED_URI, place=place, setting="hf uri")
     for text, place in _texts(workload.resource, 0):
         match = MODEL_KEY.search(text)
         if match and not REVISION.search(text):
@@ -217,6 +231,20 @@ def unpinned_in_texts(workload: Workload, scan: Scan) -> Iterator[Verdict]:
                 setting="model in text",
             )
             return
+
+
+def _unpinned_uris(node: Any, depth: int) -> Iterator[Place | None]:
+    """Where a custom resource names a model by hf:// and no revision."""
+    if depth > 12:
+        return
+    entries = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in entries:
+        if key in URI_KEYS and isinstance(value, str):
+            found = HUB_URI.match(value)
+            if found and not found["revision"]:
+                yield place_of(node, key)
+        elif key != "status":
+            yield from _unpinned_uris(value, depth + 1)
 
 
 def _texts(node: Any, depth: int) -> Iterator[tuple[str, Place | None]]:
