@@ -540,9 +540,9 @@ spec:
 @pytest.mark.parametrize(
     ("command", "lines"),
     [
-        ("python -c \"from huggingface_hub import snapshot_download as s; snapshot_download('org/m')\"", [15]),
-        ("python -c \"hf_hub_download(repo_id='org/m', filename='a.bin')\"", [15]),
-        ("curl -LO https://huggingface.co/org/m/resolve/main/model.gguf", [15]),
+        ("python -c \"from huggingface_hub import snapshot_download as s; snapshot_download('org/m')\"", [14]),
+        ("python -c \"hf_hub_download(repo_id='org/m', filename='a.bin')\"", [14]),
+        ("curl -LO https://huggingface.co/org/m/resolve/main/model.gguf", [14]),
         ("python -c \"snapshot_download('org/m', revision='0123456789')\"", []),
         ("curl -LO https://huggingface.co/org/m/resolve/0123456789012345678901234567890123456789/model.gguf", []),
     ],
@@ -555,7 +555,10 @@ def test_scripts_that_fetch_models(scan: Scanner, command: str, lines: list[int]
 
 def test_a_custom_resource_names_its_model_by_uri(scan: Scanner) -> None:
     """KServe's own form, with and without a revision."""
-    resource = "apiVersion: serving.kserve.io/v1alpha1\nkind: LLMInferenceService\nmetadata: {name: m}\nspec: {model: {uri: 'hf://org/m'}, template: {containers: [{name: main, image: 'vllm/vllm-openai:v0.10.0'}]}}\n"
+    resource = (
+        "apiVersion: serving.kserve.io/v1alpha1\nkind: LLMInferenceService\nmetadata: {name: m}\nspec:\n"
+        "  model: {uri: 'hf://org/m'}\n  template: {containers: [{name: main, image: 'vllm/vllm-openai:v0.10.0'}]}\n"
+    )
     told = [finding.place.line for finding in scan(resource).findings if finding.rule == "MOD004" and finding.place]
-    assert told == [4]
+    assert told == [5]
     assert not [f for f in scan(resource.replace("org/m'", "org/m:v1'")).findings if f.rule == "MOD004"]
