@@ -562,3 +562,17 @@ def test_a_custom_resource_names_its_model_by_uri(scan: Scanner) -> None:
     told = [finding.place.line for finding in scan(resource).findings if finding.rule == "MOD004" and finding.place]
     assert told == [5]
     assert not [f for f in scan(resource.replace("org/m'", "org/m:v1'")).findings if f.rule == "MOD004"]
+
+
+@pytest.mark.parametrize(
+    ("router", "open_to_the_internet"),
+    [("{route: {}, gateway: {}}", True), ("{gateway: {}}", False), ("{route: {http: {refs: [{name: own}]}}}", False)],
+)
+def test_the_route_of_an_llm_inference_service(scan: Scanner, router: str, open_to_the_internet: bool) -> None:
+    """KServe makes one where the resource asks for it; routes that it refers to are objects of their own."""
+    report = scan(
+        "apiVersion: serving.kserve.io/v1alpha1\nkind: LLMInferenceService\nmetadata: {name: m}\nspec:\n"
+        f"  router: {router}\n  template: {{containers: [{{name: main, image: 'vllm/vllm-openai:v0.10.0'}}]}}\n"
+    )
+    told = {finding.rule for finding in report.findings if finding.status is Status.FAIL}
+    assert ("AUT001" in told) == open_to_the_internet

@@ -29,6 +29,10 @@ OPEN = ("NodePort", "LoadBalancer")
 KSERVE = "InferenceService"
 BY_KSERVE = "serving.kserve.io/inferenceservice"
 VISIBILITY = "networking.kserve.io/visibility"
+LLM = "LLMInferenceService"
+BY_LLM = "app.kubernetes.io/name"
+"""The label by which KServe's Services select the pods of an LLMInferenceService: its name."""
+LLM_PORT = 8000
 
 
 def selected(made: Workload) -> Workload:
@@ -38,6 +42,8 @@ def selected(made: Workload) -> Workload:
     if made.kind == KSERVE:
         part = made.variant if made.variant in ("transformer", "explainer") else "predictor"
         return replace(made, labels={BY_KSERVE: made.name, "app": f"isvc.{made.name}-{part}", **made.labels})
+    if made.kind == LLM:
+        return replace(made, labels={BY_LLM: made.name, **made.labels})
     return made
 
 
@@ -56,6 +62,11 @@ def operator_services(resource: Mapping[str, Any], namespace: str) -> Iterator[S
         yield Service(
             f"{name}-predictor", namespace, selector=label, ports=ports, place=place_of(resource), because=MADE_BY
         )
+    elif resource.get("kind") == LLM:
+        yield Service(
+            f"{name}-workload", namespace, selector={BY_LLM: name}, ports=(ServicePort(LLM_PORT, LLM_PORT),),
+            place=place_of(resource), because=MADE_BY,
+        )  # fmt: skip
     elif resource.get("kind") in ELASTIC and ".k8s.elastic.co" in group:
         number, short = ELASTIC[resource["kind"]]
         node = mapping(mapping(mapping(mapping(resource, "spec"), "http"), "service"), "spec")
@@ -90,11 +101,13 @@ def _service(
 
 
 def operator_routes(resource: Mapping[str, Any], namespace: str) -> Iterator[Route]:
-    """The routes from outside that operators make: those that a NIMService asks for, and that of a model which is to be exposed."""
+    """The routes from outside that operators make: those that a NIMService or an LLMInferenceService asks for, and that of a model to be exposed."""
     labels = mapping(mapping(resource, "metadata"), "labels")
     if resource.get("kind") == KSERVE and labels.get(VISIBILITY) == "exposed":
         name, place = str(mapping(resource, "metadata").get("name") or ""), place_of(labels, VISIBILITY)
         yield Route(KSERVE, name, namespace, (), (Backend(f"{name}-predictor", place=place),), place=place)
+    if resource.get("kind") == LLM:
+        yield from _llm_route(resource, namespace)
     if resource.get("kind") != NIM:
         return
     spec, name = mapping(resource, "spec"), str(mapping(resource, "metadata").get("name") or "")
@@ -115,3 +128,17 @@ def operator_routes(resource: Mapping[str, Any], namespace: str) -> Iterator[Rou
             parent = (f"{gateway.get('namespace') or namespace}/{gateway.get('name')}",) if routed else ()
             hosts = (f"{name}.{namespace}.{host}",) if host else ()
             yield Route(NIM, name, namespace, hosts, (Backend(name, place=place),), parents=parent, place=place)
+
+
+def _llm_route(resource: Mapping[str, Any], namespace: str) -> Iterator[Route]:
+    """The route that KServe makes where `spec.router.route` is there, empty as it may be; with `refs` in it, others lead to the service.
+
+    Source: kserve/kserve pkg/apis/serving/v1alpha1/llm_inference_service_types.go (RouterSpec).
+    """
+    router = mapping(mapping(resource, "spec"), "router")
+    if not isinstance(router.get("route"), dict) or items(mapping(mapping(router, "route"), "http"), "refs"):
+        return
+    name, place = str(mapping(resource, "metadata").get("name") or ""), place_of(router, "route")
+    gateways = [gateway for gateway in items(mapping(router, "gateway"), "refs") if isinstance(gateway, dict)]
+    parents = tuple(f"{gateway.get('namespace') or namespace}/{gateway.get('name')}" for gateway in gateways)
+    yield Route(LLM, name, namespace, (), (Backend(f"{name}-workload", place=place),), parents=parents, place=place)
