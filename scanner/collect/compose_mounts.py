@@ -132,7 +132,8 @@ def _secret(item: Mapping[Any, Any], place: Place) -> Volume:
 
 
 def _is_config(path: str) -> bool:
-    return posixpath.splitext(path)[1].lower() in CONFIG_SUFFIXES
+    name = posixpath.basename(path)
+    return name == ".env" or posixpath.splitext(name)[1].lower() in CONFIG_SUFFIXES
 
 
 def _usual(source: str) -> bool:
