@@ -35,17 +35,22 @@ NAMES = {
     "web": "the web page",
     "metrics": "metrics",
 }
+PAGES = ("web", "metrics")
 REFS = ("CWE-668", "LLM06:2026", "AML.T0006", "NSA-CISA-K8s-1.2:network", "AISVS-1.0:C4")
 
 
 def exposing(endpoint: Endpoint) -> Iterator[Way]:
-    """The ways that open an endpoint to more than its cluster or its container network; a hostPort has a rule of its own."""
+    """The ways that open an endpoint to more than its cluster or its container network.
+
+    A hostPort has a rule of its own, and what a proxy passes to a page is told with the proxy's own port.
+    """
     host_ports = any(way.kind == "hostPort" for way in endpoint.ways)
     for way in endpoint.ways:
         if (
             way.reach >= Reach.HOST_NETWORK
             and way.kind != "hostPort"
             and not (way.kind == "host network" and host_ports)
+            and not (way.kind == "proxy" and endpoint.role in PAGES)
         ):
             yield way
 
@@ -57,7 +62,7 @@ def level(endpoint: Endpoint, way: Way) -> Severity:
         severity = Severity.CRITICAL if internet else Severity.HIGH
     elif endpoint.role in ("inference", "data"):
         severity = Severity.HIGH
-    elif endpoint.role in ("web", "metrics"):
+    elif endpoint.role in PAGES:
         severity = Severity.MEDIUM if internet else Severity.LOW
     else:
         severity = Severity.MEDIUM
@@ -164,6 +169,8 @@ def _fix(way: Way) -> str:
         return "Make the Service type ClusterIP and put an authenticating gateway in front; an internal load balancer narrows it to your network."
     if way.kind == "host network":
         return "Stop sharing the host's network and publish only the port that is needed, on loopback."
+    if way.kind == "proxy":
+        return "Take the route out of the proxy's configuration, or have the proxy ask callers for a credential on it."
     return "Take the route away, or have it ask callers for a credential (an auth annotation, oauth2-proxy, a gateway policy)."
 
 

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 
 from llmscan import Container, Scan, Workload
+from llmscan.proxies.onward import LOCAL
 
 URL = re.compile(r"https?://(?P<host>\[::1\]|[A-Za-z0-9_.-]+)(?::(?P<port>\d+))?")
 UPSTREAM = re.compile(r"upstream|(?:^|[\s{-])(?:to|backend|target)s?\s*[:=]", re.IGNORECASE)
-LOCAL = frozenset({"localhost", "127.0.0.1", "0.0.0.0", "[::1]"})  # noqa: S104  (an address to compare, none to bind)
 
 
 def fronts(container: Container, scan: Scan) -> tuple[str, ...]:

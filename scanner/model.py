@@ -169,7 +169,7 @@ class Volume(Record, frozen=True):
 class ConfigFile(Record, frozen=True):
     """A configuration file that a container mounts: `path` in the container, its text, and where the text stands.
 
-    source: what brings it, a file by its path, a ConfigMap or config by its name.
+    source: what brings it, by its path where `place` is that of the text itself, else by a name: a ConfigMap's entry, placed at its key.
     """
 
     path: str

@@ -5,7 +5,7 @@ Selectors, ports, routes, gateways, published ports, host networking and policie
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -65,6 +65,13 @@ class Way(Record, frozen=True):
     authenticated_by: str = ""
     gap: Gap | None = None
     conditional: str = ""
+
+
+class Passage(Record, frozen=True):
+    """A way through a proxy to one port of a workload; port None: to the only one that it has."""
+
+    port: int | None
+    way: Way
 
 
 @dataclass(frozen=True)
@@ -146,10 +153,13 @@ def is_loopback(address: str) -> bool:
 
 
 class Links:
-    """The objects of one stack, indexed for linking."""
+    """The objects of one stack, indexed for linking.
 
-    def __init__(self, stack: Stack) -> None:
-        self.stack = stack
+    passages: makes the ways through proxies, by the id of the workload to which they lead; it is asked once, and only where needed.
+    """
+
+    def __init__(self, stack: Stack, passages: Callable[[], Mapping[int, Sequence[Passage]]] = dict) -> None:
+        self.stack, self._make_passages = stack, passages
         self.routes: dict[tuple[str, str], list[tuple[Route, Backend]]] = {}
         for route in stack.routes:
             for backend in route.backends:
@@ -171,6 +181,11 @@ class Links:
             if service.selector:
                 key3 = (service.namespace, *next(iter(service.selector.items())))
                 self.services.setdefault(key3, []).append(service)
+
+    @cached_property
+    def passages(self) -> Mapping[int, Sequence[Passage]]:
+        """The ways through proxies, by the id of the workload to which they lead."""
+        return self._make_passages()
 
     def services_of(self, workload: Workload) -> tuple[Service, ...]:
         """The Services that select the pods of a workload."""
@@ -202,14 +217,25 @@ class Links:
         )
 
     def behind(self, opener: Related) -> tuple[Workload, ...]:
-        """The workloads to which a Service, or a route through its Services, leads."""
+        """The workloads to which a Service, a route through its Services, or a proxy leads."""
         whole = (opener.kind, opener.namespace, opener.name)
+        if any(not workload.orchestrated for workload in self.stack.workloads) and opener.kind in (
+            "service",
+            "container",
+        ):
+            return tuple(self._proxied(whole))
         services = [s for s in self.stack.services if (s.kind, s.namespace, s.name) == whole]
         for route in self.stack.routes:
             if (route.kind, route.namespace, route.name) == whole:
                 named = {(backend.namespace or route.namespace, backend.service) for backend in route.backends}
                 services += [s for s in self.stack.services if (s.namespace, s.name) in named]
         return tuple({id(w): w for s in services for w in self._selected(s)}.values())
+
+    def _proxied(self, proxy: tuple[str, str, str]) -> Iterator[Workload]:
+        for workload in self.stack.workloads:
+            openers = (passage.way.opener for passage in self.passages.get(id(workload), ()))
+            if any(one is not None and (one.kind, one.namespace, one.name) == proxy for one in openers):
+                yield workload
 
     def _selected(self, service: Service) -> Iterator[Workload]:
         if not service.selector:
@@ -235,8 +261,11 @@ class Links:
         every = list(self.policies_of(workload))
         policies = [policy for policy in every if policy.ingress is not None]
         guard = next((policy.authenticates for policy in every if policy.authenticates), "")
-        for port, protocol, role, product, loopback, place in _ports(workload, container, known, services):
+        found = list(_ports(workload, container, known, services))
+        for port, protocol, role, product, loopback, place in found:
             ways = tuple(self._ways(workload, container, port, services, loopback))
+            if not workload.orchestrated and not loopback:
+                ways += tuple(self._proxy_ways(workload, port, len(found) == 1))
             if guard:
                 ways = tuple(_guarded(way, guard) for way in ways)
             limited = _limited(policies, port, container) if policies else ()
@@ -265,6 +294,11 @@ class Links:
             for service_port in service.ports:
                 if _leads_to(service_port, port, container):
                     yield from self._service_ways(service, service_port)
+
+    def _proxy_ways(self, workload: Workload, port: int, only: bool) -> Iterator[Way]:
+        for passage in self.passages.get(id(workload), ()):
+            if passage.port == port or (passage.port is None and only):
+                yield passage.way
 
     def _network_owner(self, workload: Workload) -> Workload:
         """The workload whose network one uses (`network_mode: service:x`), itself in most cases: its ports lead to both."""

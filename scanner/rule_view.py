@@ -15,7 +15,7 @@ from llmscan.places import Place
 from llmscan.probe.observation import NOT_PROBED, Observations
 from llmscan.probe.overlay import addressed, products_seen, seen_of, settled, unread_settings
 from llmscan.products import Catalogue, Running
-from llmscan.reach import Endpoint, KnownPort, Links
+from llmscan.reach import Endpoint, KnownPort, Links, Passage
 from llmscan.records import Record, replace
 from llmscan.settings import Reading
 
@@ -37,7 +37,7 @@ class Scan:
         self.stack, self.catalogue = stack, catalogue
         self.options = SimpleNamespace(**options)
         self.observed = observed
-        self.links = Links(stack)
+        self.links = Links(stack, self._passages)
         self.only_addresses = stack.source == "endpoints"
         self._workloads: dict[int, Workload] = {}
         self._lines: dict[int, tuple[Line, ...]] = {}
@@ -118,6 +118,19 @@ class Scan:
             found = tuple(self.links.endpoints(self.workload_of(container), container, known))
             self._endpoints[id(container)] = found
         return found
+
+    def _passages(self) -> Mapping[int, tuple[Passage, ...]]:
+        """The ways through the proxies of the stack, where no cluster routes requests."""
+        from llmscan.proxies.ways import Proxy, passages, readable
+
+        found = [
+            Proxy(running.id, workload, container, self.command_lines(container))
+            for workload, container in self.containers()
+            if not workload.orchestrated and workload.runs
+            for running in self.products_of(container)
+            if readable(running.id) and running.serves
+        ]
+        return passages(self.stack, found) if found else {}
 
     def _known_ports(self, running: Running, container: Container) -> Iterator[KnownPort]:
         facts, reading = running.product.facts, self.reading(running, container)

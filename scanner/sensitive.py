@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from llmscan.model import ConfigData, Container, Network, Policy, Route, Service, Stack, Workload
+from llmscan.model import ConfigData, Container, Gateway, Network, Policy, Route, Service, Stack, Workload
 from llmscan.rule_view import Scan
 
 KEY = re.compile(r"^[ \t-]*[\"']?([A-Za-z_][\w.-]{0,40})[\"']?[ \t]*(?::(?=\s)|=(?=[^=\s]))", re.MULTILINE)
@@ -73,8 +73,9 @@ def public_texts(scan: Scan, workloads: Sequence[Workload]) -> Iterator[str]:
     for one in named:
         yield one.name
         yield from ((one.place.path,) if one.place else ())
-    for located in (*stack.services, *stack.routes, *stack.gateways, *stack.policies, *stack.configs):
-        yield located.namespace
+    spaces: list[Service | Route | Gateway | Policy | ConfigData] = []
+    spaces += (*stack.services, *stack.routes, *stack.gateways, *stack.policies, *stack.configs)
+    yield from (one.namespace for one in spaces)
     for config in stack.configs:
         yield from config.entries
     for service in stack.services:

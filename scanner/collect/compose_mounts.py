@@ -109,7 +109,7 @@ class Mounts:
         if not isinstance(declared, PlacedMap):
             return
         if content := inline(declared):
-            yield ConfigFile(target, content.value or "", content.place, name)
+            yield ConfigFile(target, content.value or "", content.place, content.place.path if content.place else name)
         elif file := scalar_text(declared.get("file")):
             yield from self._brought(join(self.directory, file), target, place_of(declared, "file") or place)
 
@@ -133,7 +133,7 @@ def _secret(item: Mapping[Any, Any], place: Place) -> Volume:
 
 def _is_config(path: str) -> bool:
     name = posixpath.basename(path)
-    return name == ".env" or posixpath.splitext(name)[1].lower() in CONFIG_SUFFIXES
+    return name in (".env", "Caddyfile") or posixpath.splitext(name)[1].lower() in CONFIG_SUFFIXES
 
 
 def _usual(source: str) -> bool:
