@@ -268,6 +268,8 @@ class Links:
                 ways += tuple(self._proxy_ways(workload, port, len(found) == 1))
             if guard:
                 ways = tuple(_guarded(way, guard) for way in ways)
+            if policies and not any(_admitting(policies, port, container)):
+                ways = tuple(way for way in ways if way.reach > Reach.CLUSTER) or (SHUT,)
             limited = _limited(policies, port, container) if policies else ()
             unseen = self.unseen if workload.orchestrated and not loopback else ()
             yield Endpoint(workload, container, port, protocol, role, product, place, ways, limited, unseen)
@@ -276,6 +278,8 @@ class Links:
         self, workload: Workload, container: Container, port: int, services: tuple[Service, ...], loopback: bool
     ) -> Iterator[Way]:
         yield _own_way(workload, loopback)
+        if loopback:  # a published port leads to the container's own address
+            return
         for published in container.published:
             if published.container_port in (port, None):
                 yield _published_way(published, workload)
@@ -283,8 +287,6 @@ class Links:
         for published in owner.containers[0].published if owner is not workload and owner.containers else ():
             if published.container_port == port:
                 yield _published_way(published, workload, owner)
-        if loopback:
-            return
         if owner.host_network.value:
             text = f"the pod shares the host's network, so port {port} is open on the node"
             if not workload.orchestrated:
@@ -380,6 +382,7 @@ def _meant(route: Route, backend: Backend, port: ServicePort) -> bool:
 
 
 ON_LOOPBACK = Way("pod", Reach.LOOPBACK, "it listens on loopback alone")
+SHUT = Way("pod", Reach.LOOPBACK, "a network policy admits nobody to it")
 IN_CLUSTER = Way("pod", Reach.CLUSTER, "every pod of the cluster can reach its address")
 WITHOUT_NETWORK = Way("pod", Reach.LOOPBACK, "it has no network")
 ON_NETWORKS = Way("container network", Reach.CLUSTER, "every container on its networks can reach it")
@@ -457,11 +460,20 @@ def _addressed(workload: Workload, container: Container, services: Iterable[Serv
 
 def _limited(policies: Sequence[Policy], port: int, container: Container) -> tuple[str, ...]:
     """The policies that admit only named peers to a port: none where one of them admits everybody, since what any of them admits passes."""
-    names = {declared.name for declared in container.ports if declared.number == port and declared.name}
+    names = _names_of(port, container)
     if any(_admits_everybody(policy, port, names) for policy in policies):
         return ()
-    admitting = [policy for policy in policies if any(_about(rule, port, names) for rule in policy.ingress or ())]
-    return tuple(policy.name for policy in admitting or policies)
+    return tuple(policy.name for policy in list(_admitting(policies, port, container)) or policies)
+
+
+def _admitting(policies: Sequence[Policy], port: int, container: Container) -> Iterator[Policy]:
+    """The policies that admit anybody to a port."""
+    names = _names_of(port, container)
+    return (policy for policy in policies if any(_about(rule, port, names) for rule in policy.ingress or ()))
+
+
+def _names_of(port: int, container: Container) -> frozenset[str]:
+    return frozenset(declared.name for declared in container.ports if declared.number == port and declared.name)
 
 
 def _admits_everybody(policy: Policy, port: int, names: Collection[str]) -> bool:

@@ -114,7 +114,8 @@ class Scan:
             found = tuple(addressed(workload, container, one, self.catalogue.products) for one in seen if one.answered)
             self._endpoints[id(container)] = found
         if found is None:
-            known = [port for running in self.products_of(container) for port in self._known_ports(running, container)]
+            serving = [running for running in self.products_of(container) if running.serves]
+            known = [port for running in serving for port in self._known_ports(running, container)]
             found = tuple(self.links.endpoints(self.workload_of(container), container, known))
             self._endpoints[id(container)] = found
         return found

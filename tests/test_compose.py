@@ -565,3 +565,19 @@ def test_a_borrowed_network_is_reached_by_the_ports_of_its_owner(
         ("AUT002", "llm", 4),
     ]
     assert "published on every interface of the host by 'vpn', whose network it uses" in found[1].message
+
+
+def test_a_server_on_its_own_loopback_is_not_reached_by_a_published_port(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine forwards to the container's address; on the host's network loopback is the host's."""
+    monkeypatch.chdir(tmp_path)
+    Path("compose.yaml").write_text(
+        "services:\n  llm: {image: 'ollama/ollama:0.12.3', ports: ['11434:11434'], environment: {OLLAMA_HOST: ADDRESS}}\n"
+    )
+    text = Path("compose.yaml").read_text()
+    told = {}
+    for address in ("127.0.0.1", "0.0.0.0"):
+        Path("compose.yaml").write_text(text.replace("ADDRESS", address))
+        told[address] = {f.rule for f in failing(scan_files(Path("compose.yaml")), ["AUT002", "AUT003", "EXP002"])}
+    assert told == {"127.0.0.1": set(), "0.0.0.0": {"AUT002", "EXP002"}}
