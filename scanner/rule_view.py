@@ -15,6 +15,7 @@ from llmscan.places import Place
 from llmscan.probe.observation import NOT_PROBED, Observations
 from llmscan.probe.overlay import addressed, products_seen, seen_of, settled, unread_settings
 from llmscan.products import Catalogue, Running
+from llmscan.proxies import READABLE
 from llmscan.reach import Endpoint, KnownPort, Links, Passage
 from llmscan.records import Record, replace
 from llmscan.settings import Reading
@@ -122,16 +123,20 @@ class Scan:
 
     def _passages(self) -> Mapping[int, tuple[Passage, ...]]:
         """The ways through the proxies of the stack, where no cluster routes requests."""
-        from llmscan.proxies.ways import Proxy, passages, readable
-
         found = [
-            Proxy(running.id, workload, container, self.command_lines(container))
+            (running.id, workload, container)
             for workload, container in self.containers()
             if not workload.orchestrated and workload.runs
             for running in self.products_of(container)
-            if readable(running.id) and running.serves
+            if running.id in READABLE and running.serves
         ]
-        return passages(self.stack, found) if found else {}
+        if not found:
+            return {}
+        from llmscan.proxies.ways import Proxy, passages
+
+        return passages(
+            self.stack, [Proxy(id, w, container, self.command_lines(container)) for id, w, container in found]
+        )
 
     def _known_ports(self, running: Running, container: Container) -> Iterator[KnownPort]:
         facts, reading = running.product.facts, self.reading(running, container)

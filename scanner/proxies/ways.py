@@ -33,11 +33,6 @@ class Proxy(Record, frozen=True):
     lines: tuple[Line, ...]
 
 
-def readable(product: str) -> bool:
-    """Whether the configuration of a product is read here."""
-    return product in READERS or product == TRAEFIK
-
-
 def passages(stack: Stack, proxies: Sequence[Proxy]) -> dict[int, tuple[Passage, ...]]:
     """The ways through proxies, by the id of the workload to which they lead."""
     found: dict[int, dict[Passage, None]] = {}
