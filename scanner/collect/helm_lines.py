@@ -12,7 +12,6 @@ from difflib import SequenceMatcher
 from itertools import chain
 
 ACTION = re.compile(r"\{\{.*?\}\}")
-COMMENT = re.compile(r"\{\{-?\s*/\*.*?\*/\s*-?\}\}", re.DOTALL)
 CONTROL = re.compile(r"\{\{-?\s*(?:if|else|end|with|range|define|block|break|continue|/\*|\$[\w]*\s*:?=)")
 KEY = re.compile(r"(?P<dash>(?:-\s+)*)(?P<key>\"[^\"]*\"|'[^']*'|[^\s\"'#{}][^:{}]*?)\s*:(?:\s|$)")
 MOST_CELLS = 2_000_000

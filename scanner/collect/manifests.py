@@ -19,7 +19,6 @@ from llmscan.records import replace
 
 RESOURCE = re.compile(r"^[ \t]*(?:- )?[\"']?apiVersion[\"']?[ \t]*:|[{,\s]\"apiVersion\"\s*:", re.MULTILINE)
 TEMPLATE = re.compile(r"\{\{-?\s|\{%")
-PATCH_KEYS = frozenset({"op", "path"})
 Resource = Mapping[str, Any]
 
 
