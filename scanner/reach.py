@@ -152,6 +152,18 @@ def is_loopback(address: str) -> bool:
     return address.startswith(LOOPBACK_ADDRESSES)
 
 
+def network_owner(stack: Stack, workload: Workload) -> Workload:
+    """The workload whose network one uses (`network_mode: service:x`), itself in most cases: its ports lead to both."""
+    owner = workload
+    for _ in range(len(stack.workloads) if workload.shares_network_with else 0):
+        named = (other for other in stack.workloads if other.name == owner.shares_network_with)
+        found = next(named, None) if owner.shares_network_with else None
+        if found is None:
+            break
+        owner = found
+    return owner
+
+
 class Links:
     """The objects of one stack, indexed for linking.
 
@@ -283,7 +295,7 @@ class Links:
         for published in container.published:
             if published.container_port in (port, None):
                 yield _published_way(published, workload)
-        owner = self._network_owner(workload)
+        owner = network_owner(self.stack, workload)
         for published in owner.containers[0].published if owner is not workload and owner.containers else ():
             if published.container_port == port:
                 yield _published_way(published, workload, owner)
@@ -301,17 +313,6 @@ class Links:
         for passage in self.passages.get(id(workload), ()):
             if passage.port == port or (passage.port is None and only):
                 yield passage.way
-
-    def _network_owner(self, workload: Workload) -> Workload:
-        """The workload whose network one uses (`network_mode: service:x`), itself in most cases: its ports lead to both."""
-        owner = workload
-        for _ in range(len(self.stack.workloads) if workload.shares_network_with else 0):
-            named = (other for other in self.stack.workloads if other.name == owner.shares_network_with)
-            found = next(named, None) if owner.shares_network_with else None
-            if found is None:
-                break
-            owner = found
-        return owner
 
     def _service_ways(self, service: Service, port: ServicePort) -> Iterator[Way]:
         yield service_way(service, port)

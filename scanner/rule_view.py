@@ -124,7 +124,7 @@ class Scan:
     def _passages(self) -> Mapping[int, tuple[Passage, ...]]:
         """The ways through the proxies of the stack, where no cluster routes requests."""
         found = [
-            (running.id, workload, container)
+            (running, workload, container)
             for workload, container in self.containers()
             if not workload.orchestrated and workload.runs
             for running in self.products_of(container)
@@ -134,9 +134,15 @@ class Scan:
             return {}
         from llmscan.proxies.ways import Proxy, passages
 
-        return passages(
-            self.stack, [Proxy(id, w, container, self.command_lines(container)) for id, w, container in found]
-        )
+        proxies = [
+            Proxy(running.id, workload, container, self.command_lines(container), self._managed(running, container))
+            for running, workload, container in found
+        ]
+        return passages(self.stack, proxies)
+
+    def _managed(self, running: Running, container: Container) -> frozenset[int]:
+        """The ports on which a product is managed."""
+        return frozenset(port.port for port in self._known_ports(running, container) if port.role == "management")
 
     def _known_ports(self, running: Running, container: Container) -> Iterator[KnownPort]:
         facts, reading = running.product.facts, self.reading(running, container)

@@ -9,7 +9,7 @@ from llmscan.findings import Related
 from llmscan.model import Container, Published, Reach, Stack, Workload
 from llmscan.proxies import caddy, haproxy, nginx, traefik
 from llmscan.proxies.onward import LOCAL, Onward
-from llmscan.reach import Passage, Way, is_loopback
+from llmscan.reach import Passage, Way, is_loopback, network_owner
 from llmscan.records import Record, replace
 
 READERS: Mapping[str, Callable[[Container, Sequence[Line]], Iterator[Onward]]] = {
@@ -19,18 +19,20 @@ READERS: Mapping[str, Callable[[Container, Sequence[Line]], Iterator[Onward]]] =
 }
 """What reads the configuration of a proxy, by its id in the catalogue."""
 TRAEFIK = "traefik"
-MANAGEMENT: Mapping[str, frozenset[int]] = {"caddy": frozenset({2019}), "traefik": frozenset({8080})}
-"""Ports on which a proxy manages itself and passes nothing on, where its configuration does not tell."""
 MAX_ONWARD = 2000
 
 
 class Proxy(Record, frozen=True):
-    """A container that passes requests on, by a product whose configuration can be read."""
+    """A container that passes requests on, by a product whose configuration can be read.
+
+    managed: the ports on which the product is managed and passes nothing on, where its configuration does not tell.
+    """
 
     product: str
     workload: Workload
     container: Container
     lines: tuple[Line, ...]
+    managed: frozenset[int] = frozenset()
 
 
 def passages(stack: Stack, proxies: Sequence[Proxy]) -> dict[int, tuple[Passage, ...]]:
@@ -84,15 +86,9 @@ def _labelled(stack: Stack, proxy: Proxy) -> Iterator[tuple[Workload, Onward]]:
                 yield target, one
 
 
-def _network(workload: Workload, stack: Stack) -> Workload:
-    """The workload whose network one uses, itself in most cases."""
-    named = (one for one in stack.workloads if one.name == workload.shares_network_with)
-    return next(named, workload) if workload.shares_network_with else workload
-
-
 def _joined(proxy: Workload, target: Workload, stack: Stack) -> bool:
     """Whether a proxy finds a workload by its name: both are on one network."""
-    nets = set(_network(proxy, stack).networks)
+    nets = set(network_owner(stack, proxy).networks)
     return target is not proxy and not target.orchestrated and bool(nets.intersection(target.networks))
 
 
@@ -113,7 +109,7 @@ def _ways(proxy: Proxy, one: Onward) -> Iterator[Way]:
         port = published.container_port
         if port is not None and one.listens is not None and port not in one.listens:
             continue
-        if one.listens is None and port in MANAGEMENT.get(proxy.product, ()):
+        if one.listens is None and port in proxy.managed:
             continue
         if published.protocol == "tcp":
             yield _way(proxy, one, published)
