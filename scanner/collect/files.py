@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -97,15 +97,21 @@ def collect_files(
     halves = _halves(files) if apart and not any(_chooses_files(tree, path) for path in files.envs) else ()
     if not halves:
         _read(tree, files, options, found)
+    found.failures[:0], found.gaps[:0], found.notes[:0] = tree.failures, tree.gaps, tree.notes
+    return _collection(target, found, tuple(partial(_part, tree, half, options, target) for half in halves))
+
+
+def _collection(target: Target, found: Found, unread: tuple[Callable[[], Collection], ...] = ()) -> Collection:
+    """What was found, as a scan takes it."""
     return Collection(
         target=target,
         stacks=tuple(found.stacks),
-        failures=(*tree.failures, *found.failures),
-        gaps=(*tree.gaps, *found.gaps),
-        notes=(*tree.notes, *found.notes),
+        failures=tuple(found.failures),
+        gaps=tuple(found.gaps),
+        notes=tuple(found.notes),
         files=found.files,
         objects=found.objects,
-        unread=tuple(partial(_part, tree, half, options, target) for half in halves),
+        unread=unread,
     )
 
 
@@ -167,15 +173,8 @@ def _part(tree: FileTree, files: Sorted, options: FilesOptions, target: Target) 
     """A part, read now."""
     found, before = Found(), len(tree.failures)
     _read(tree, files, options, found)
-    return Collection(
-        target=target,
-        stacks=tuple(found.stacks),
-        failures=(*tree.failures[before:], *found.failures),
-        gaps=tuple(found.gaps),
-        notes=tuple(found.notes),
-        files=found.files,
-        objects=found.objects,
-    )
+    found.failures[:0] = tree.failures[before:]
+    return _collection(target, found)
 
 
 def _read(tree: FileTree, files: Sorted, options: FilesOptions, found: Found) -> None:
